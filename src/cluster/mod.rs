@@ -1,0 +1,12 @@
+//! **The core**: liveness, guard, placement, groups, hand-over, as pure state machines.
+//!
+//! It owns every decision. It must not read a clock, open a socket or a file, start a process, use randomness of its
+//! own, hash maps or async: what it knows comes in as an [`Input`](io::Input), what it wants goes out as an
+//! [`Output`](io::Output). The daemon drives it, and so does the simulation.
+
+pub mod event;
+pub mod guard;
+pub mod io;
+pub mod placement;
+pub mod snapshot;
+pub mod time;

@@ -1,0 +1,178 @@
+//! What status prints: the whole of what the core knows, as data. Text and `--json` are both made from it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::guard::{Doubt, GuardLevel};
+use super::io::Reject;
+use super::placement::{Reason, Unable};
+use crate::config::Section;
+use crate::wire::{Phase, Run, Term};
+
+/// The core at one moment, in the configuration's names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Cluster's name.
+    pub cluster: String,
+    /// This node.
+    pub node: String,
+    /// How long this daemon runs.
+    pub uptime: Duration,
+    /// How far it is.
+    pub phase: Phase,
+    /// What the phase `Starting` still waits for at most; `None`: not waiting.
+    pub joins_in: Option<Duration>,
+    /// Bounds of silence.
+    pub warntime: Duration,
+    /// Bounds of silence.
+    pub deadtime: Duration,
+    /// All nodes, this one too, in configuration order.
+    pub nodes: Vec<NodeView>,
+    /// The ping nodes, as this node sees them.
+    pub ping: Vec<PingView>,
+    /// Groups, in configuration order.
+    pub groups: Vec<GroupView>,
+    /// This node's own ends of the links; the text: what it waits for.
+    pub links: Vec<(String, Option<String>)>,
+    /// Datagrams refused, by kind.
+    pub refused: BTreeMap<Reject, u64>,
+    /// What could not be written to disk.
+    pub disk: Option<String>,
+}
+
+/// A node, as this one sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: NodeState,
+    /// An operator put it in standby: who.
+    pub standby: Option<String>,
+    /// Whether it sees a ping node; `None`: none is configured, or it is not up.
+    pub ping: Option<bool>,
+    /// Figures of a peer that was heard; `None` for this node itself.
+    pub peer: Option<PeerView>,
+}
+
+/// How a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// This node itself, or a peer heard within warntime.
+    Up,
+    /// Past warntime.
+    Late,
+    /// Past deadtime, not proven dead.
+    Lost,
+    /// Proven dead.
+    Dead,
+    /// It said goodbye.
+    Left,
+    /// Never heard in this daemon's life.
+    Unknown,
+}
+
+/// Figures of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerView {
+    /// How far it is.
+    pub phase: Option<Phase>,
+    /// No round trip for so long.
+    pub silence: Duration,
+    /// The longest silence of its present life that ended.
+    pub worst_silence: Duration,
+    /// The newest round-trip time.
+    pub round_trip: Option<Duration>,
+    /// Its wall clock ahead of this node's, microseconds.
+    pub clock_offset_us: Option<i64>,
+    /// Each link: its name, heard on it, heard by the peer on it.
+    pub links: Vec<LinkView>,
+    /// Sections of its configuration that differ from this node's.
+    pub differs: Vec<Section>,
+    /// Its version of the wire's body, where this node cannot read it.
+    pub unknown_version: Option<u16>,
+}
+
+/// A link to a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkView {
+    /// Its name.
+    pub name: String,
+    /// This node hears the peer on it.
+    pub heard: bool,
+    /// The peer hears this node on it.
+    pub hears: bool,
+}
+
+/// A ping node, as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingView {
+    /// Its address.
+    pub target: IpAddr,
+    /// Age of its newest answer.
+    pub answered: Option<Duration>,
+    /// Whether that is new enough for the guard.
+    pub answers: bool,
+    /// Why it cannot be asked.
+    pub error: Option<String>,
+}
+
+/// A group, as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Its name.
+    pub name: String,
+    /// Nodes on which something of it runs or may run, with what they do and since which term.
+    pub holders: Vec<(String, Run, Term)>,
+    /// Where it should be.
+    pub target: Option<String>,
+    /// Why.
+    pub reason: Reason,
+    /// What each peer still stands in the way of this node's taking it, where it wants to.
+    pub doubts: Vec<(String, Doubt)>,
+    /// What may be promised for it now.
+    pub level: GuardLevel,
+    /// Why that is less than what the configuration asks for.
+    pub weaker: Option<String>,
+    /// Nodes that could not take it, with the reason.
+    pub unable: Vec<(String, Unable)>,
+    /// Its resources on this node.
+    pub resources: Vec<ResourceView>,
+}
+
+/// A resource on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceView {
+    /// Its name.
+    pub name: String,
+    /// Its agent.
+    pub agent: String,
+    /// What it does here.
+    pub state: ResourceState,
+    /// The newest thing that went wrong with it here.
+    pub failure: Option<String>,
+}
+
+/// What a resource does on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceState {
+    /// Not looked at yet.
+    Unknown,
+    /// It does not run.
+    Stopped,
+    /// It is being started.
+    Starting,
+    /// It runs.
+    Started,
+    /// It is being stopped.
+    Stopping,
+    /// It failed.
+    Failed,
+    /// Its stop failed.
+    Blocked,
+}

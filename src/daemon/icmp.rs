@@ -1,0 +1,1 @@
+//! Ping nodes: ICMP echo.

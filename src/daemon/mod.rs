@@ -1,0 +1,13 @@
+//! Everything that touches the world: event loop, sockets, netlink, processes, disk. Decides nothing: each input goes to
+//! the core, each output is carried out.
+
+pub mod address;
+pub mod clock;
+pub mod exec;
+pub mod icmp;
+pub mod link;
+pub mod netlink;
+pub mod notify;
+pub mod packet;
+pub mod realtime;
+pub mod store;

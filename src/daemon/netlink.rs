@@ -1,0 +1,1 @@
+//! rtnetlink: interfaces, addresses, routes, and news about them.

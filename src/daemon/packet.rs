@@ -1,0 +1,1 @@
+//! Packet sockets: ARP and neighbour discovery, asked and announced.

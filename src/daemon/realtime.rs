@@ -1,0 +1,1 @@
+//! Memory locking and real-time scheduling, where the machine allows them.

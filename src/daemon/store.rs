@@ -1,0 +1,1 @@
+//! What is kept on disk, written off the loop: terms, wishes, history.
