@@ -5,8 +5,17 @@
 //! [`Output`](io::Output). The daemon drives it, and so does the simulation.
 
 pub mod event;
+mod group;
 pub mod guard;
 pub mod io;
+mod node;
+mod outbox;
+mod peer;
 pub mod placement;
+mod resource;
+mod sent;
 pub mod snapshot;
 pub mod time;
+mod wishes;
+
+pub use node::{Node, Timer};
