@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::event::{Event, Recovery, StopReason};
 use super::guard::{Doubt, Permit};
-use super::io::{AddressNotice, OpId, RenewOutcome};
+use super::io::{AddressNotice, OpId, Output, RenewOutcome};
 use super::outbox::{Asked, Outbox};
 use super::placement::Reason;
 use super::resource::{Doing, LeaseTerms, LocalResource};
@@ -194,11 +194,19 @@ impl LocalGroup {
                 self.withdraw();
                 return;
             }
-            Running::Stopped | Running::Unknown | Running::Starting { .. } | Running::Started { .. } => {}
+            Running::Stopped
+            | Running::Unknown
+            | Running::Starting { .. }
+            | Running::Started { .. } => {}
         }
         let urgent = match because {
-            StopReason::Isolated { .. } | StopReason::Paused { .. } | StopReason::BothActive { .. } => true,
-            StopReason::Moves { .. } | StopReason::Leaving | StopReason::Failed { .. } | StopReason::Leftover => false,
+            StopReason::Isolated { .. }
+            | StopReason::Paused { .. }
+            | StopReason::BothActive { .. } => true,
+            StopReason::Moves { .. }
+            | StopReason::Leaving
+            | StopReason::Failed { .. }
+            | StopReason::Leftover => false,
         };
         if urgent {
             let group = self.id;
@@ -215,7 +223,8 @@ impl LocalGroup {
 
     /// Whether everything has been looked at. `None`: not yet; otherwise how many of its resources run.
     pub(super) fn probed(&self) -> Option<usize> {
-        let unknown = self.resources.iter().any(|resource| matches!(resource.doing, Doing::Unknown(_)));
+        let unknown =
+            self.resources.iter().any(|resource| matches!(resource.doing, Doing::Unknown(_)));
         (!unknown).then(|| self.resources.iter().filter(|resource| resource.may_run()).count())
     }
 
@@ -231,10 +240,16 @@ impl LocalGroup {
             Running::Stopped | Running::Claiming { .. } => {}
             Running::Starting { since, permit } => {
                 let (since, permit) = (*since, permit.clone());
-                let bound = Some(ground.holds_until.map_or(permit.until(), |until| until.max(permit.until())));
+                let bound = Some(
+                    ground.holds_until.map_or(permit.until(), |until| until.max(permit.until())),
+                );
                 if self.bring_up(ground, bound, out) {
                     let took = ground.now - since;
-                    out.emit(Event::GroupStarted { group: self.name(ground.config), term: self.term, took });
+                    out.emit(Event::GroupStarted {
+                        group: self.name(ground.config),
+                        term: self.term,
+                        took,
+                    });
                     self.running = Running::Started { since: ground.now, permit };
                 }
                 self.keep(ground, out);
@@ -265,7 +280,10 @@ impl LocalGroup {
         if self.resources.iter().any(busy) {
             return;
         }
-        let next = self.resources.iter_mut().find(|resource| matches!(resource.doing, Doing::Unknown(None) | Doing::Blocked(_)));
+        let next = self
+            .resources
+            .iter_mut()
+            .find(|resource| matches!(resource.doing, Doing::Unknown(None) | Doing::Blocked(_)));
         if let Some(next) = next {
             next.probe(ground.now, ground.config.resource(next.id), out);
         }
@@ -281,7 +299,8 @@ impl LocalGroup {
                 Doing::Failed => {
                     resource.stop(spec, self.term, out);
                 }
-                Doing::Unknown(_) | Doing::Starting(_) | Doing::Stopping(_) | Doing::Blocked(_) => {}
+                Doing::Unknown(_) | Doing::Starting(_) | Doing::Stopping(_) | Doing::Blocked(_) => {
+                }
             }
             return false;
         }
@@ -319,11 +338,16 @@ impl LocalGroup {
         });
         let live = match self.running {
             Running::Started { .. } | Running::Starting { .. } | Running::Blocked => {
-                let next = |resource: &LocalResource| resource.next(ground.config.resource(resource.id), may_renew);
+                let next = |resource: &LocalResource| {
+                    resource.next(ground.config.resource(resource.id), may_renew)
+                };
                 self.resources.iter().filter_map(next).min()
             }
             // These wait for answers alone.
-            Running::Unknown | Running::Stopped | Running::Claiming { .. } | Running::Stopping { .. } => None,
+            Running::Unknown
+            | Running::Stopped
+            | Running::Claiming { .. }
+            | Running::Stopping { .. } => None,
         };
         failure.into_iter().chain(live).min()
     }
@@ -337,11 +361,15 @@ impl LocalGroup {
         outcome: &Outcome,
         out: &mut Outbox,
     ) {
-        let Some(place) = self.resources.iter().position(|resource| resource.id == id) else { return };
+        let Some(place) = self.resources.iter().position(|resource| resource.id == id) else {
+            return;
+        };
         let Some(resource) = self.resources.get_mut(place) else { return };
         let spec = ground.config.resource(id);
         match (resource.doing, action) {
-            (Doing::Unknown(Some(asked)), Action::Monitor) if asked == op => self.found(ground, place, outcome, out),
+            (Doing::Unknown(Some(asked)), Action::Monitor) if asked == op => {
+                self.found(ground, place, outcome, out)
+            }
             (Doing::Blocked(Some(asked)), Action::Monitor) if asked == op => {
                 if outcome.is_not_running() {
                     resource.doing = Doing::Stopped;
@@ -368,7 +396,9 @@ impl LocalGroup {
                     self.failed(ground, place, action, outcome, out);
                 }
             }
-            (_, Action::Monitor) if resource.monitor == Some(op) => self.monitored(ground, place, outcome, out),
+            (_, Action::Monitor) if resource.monitor == Some(op) => {
+                self.monitored(ground, place, outcome, out)
+            }
             // Of an action that something newer replaced: it changes nothing.
             _ => {}
         }
@@ -382,7 +412,14 @@ impl LocalGroup {
             Outcome::Exited { code, .. } if code.is_hard() => {
                 resource.failure = Some(format!("monitor: {outcome}"));
                 self.failure = Some(Failure::Hard);
-                self.tell_failure(ground, place, Action::Monitor, outcome, Recovery::Leave { able_again: None }, out);
+                self.tell_failure(
+                    ground,
+                    place,
+                    Action::Monitor,
+                    outcome,
+                    Recovery::Leave { able_again: None },
+                    out,
+                );
                 let Some(resource) = self.resources.get_mut(place) else { return };
                 resource.doing = Doing::Stopped;
                 return;
@@ -391,17 +428,32 @@ impl LocalGroup {
                 resource.failure = Some(format!("monitor: {outcome}"));
                 resource.doing = Doing::Stopped;
                 let able_again = self.fail_here(ground.now, outcome);
-                self.tell_failure(ground, place, Action::Monitor, outcome, Recovery::Leave { able_again }, out);
+                self.tell_failure(
+                    ground,
+                    place,
+                    Action::Monitor,
+                    outcome,
+                    Recovery::Leave { able_again },
+                    out,
+                );
                 return;
             }
             // Something is wrong with it, so something of it may run.
-            Outcome::Exited { .. } | Outcome::TimedOut | Outcome::Signalled(_) | Outcome::Killed | Outcome::TooLate => {
-                Doing::Failed
-            }
+            Outcome::Exited { .. }
+            | Outcome::TimedOut
+            | Outcome::Signalled(_)
+            | Outcome::Killed
+            | Outcome::TooLate => Doing::Failed,
         };
     }
 
-    fn monitored(&mut self, ground: &Ground<'_>, place: usize, outcome: &Outcome, out: &mut Outbox) {
+    fn monitored(
+        &mut self,
+        ground: &Ground<'_>,
+        place: usize,
+        outcome: &Outcome,
+        out: &mut Outbox,
+    ) {
         let Some(resource) = self.resources.get_mut(place) else { return };
         resource.looked();
         let spec = ground.config.resource(resource.id);
@@ -422,7 +474,14 @@ impl LocalGroup {
         }
     }
 
-    fn failed(&mut self, ground: &Ground<'_>, place: usize, action: Action, outcome: &Outcome, out: &mut Outbox) {
+    fn failed(
+        &mut self,
+        ground: &Ground<'_>,
+        place: usize,
+        action: Action,
+        outcome: &Outcome,
+        out: &mut Outbox,
+    ) {
         let Some(resource) = self.resources.get_mut(place) else { return };
         resource.failure = Some(format!("{action}: {outcome}"));
         let name = ground.config.resource(resource.id).name.clone();
@@ -480,9 +539,17 @@ impl LocalGroup {
     }
 
     /// A renewal's answer.
-    pub(super) fn renewed(&mut self, ground: &Ground<'_>, id: ResourceId, outcome: RenewOutcome, out: &mut Outbox) {
+    pub(super) fn renewed(
+        &mut self,
+        ground: &Ground<'_>,
+        id: ResourceId,
+        outcome: RenewOutcome,
+        out: &mut Outbox,
+    ) {
         let group = self.name(ground.config);
-        let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else { return };
+        let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else {
+            return;
+        };
         resource.renewed();
         let Some(address) = &ground.config.resource(id).address else { return };
         let address = address.to_string();
@@ -503,9 +570,17 @@ impl LocalGroup {
     }
 
     /// News about an address of this machine.
-    pub(super) fn noticed(&mut self, ground: &Ground<'_>, id: ResourceId, notice: AddressNotice, out: &mut Outbox) {
+    pub(super) fn noticed(
+        &mut self,
+        ground: &Ground<'_>,
+        id: ResourceId,
+        notice: AddressNotice,
+        out: &mut Outbox,
+    ) {
         let (group, holds) = (self.name(ground.config), self.holds());
-        let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else { return };
+        let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else {
+            return;
+        };
         if !holds || resource.doing != Doing::Started {
             return;
         }
@@ -524,7 +599,9 @@ impl LocalGroup {
     /// Tell of all its addresses again: neighbours may have learnt another holder meanwhile.
     pub(super) fn announce(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
         for resource in &mut self.resources {
-            if resource.doing == Doing::Started && ground.config.resource(resource.id).address.is_some() {
+            if resource.doing == Doing::Started
+                && ground.config.resource(resource.id).address.is_some()
+            {
                 resource.announce_now(ground.now, out);
             }
         }

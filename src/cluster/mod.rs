@@ -15,7 +15,9 @@ pub mod placement;
 mod resource;
 mod sent;
 pub mod snapshot;
+mod text;
 pub mod time;
 mod wishes;
 
 pub use node::{Node, Timer};
+pub use text::{DoubtAbout, Span};

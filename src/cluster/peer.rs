@@ -16,8 +16,8 @@ use super::sent::Sent;
 use super::time::Instant;
 use crate::config::{GroupId, LinkId, NodeId, Timing};
 use crate::wire::{
-    Candidate, Echo, GroupReport, Header, Heard, Incarnation, MAX_CANDIDATES, Mac, NodeTag, Nonce, Phase, PingSight,
-    Sequence, Window,
+    Candidate, Echo, GroupReport, Header, Heard, Incarnation, MAX_CANDIDATES, Mac, NodeTag, Nonce,
+    Phase, PingSight, Sequence, Window,
 };
 
 /// How a peer is.
@@ -199,14 +199,21 @@ impl Peer {
     }
 
     /// A datagram of an unproven life: keep it as a candidate if it is newer than what was heard of that life.
-    fn challenge(&mut self, now: Instant, header: &Header, challenge: Option<Nonce>) -> Result<(), Reject> {
+    fn challenge(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        challenge: Option<Nonce>,
+    ) -> Result<(), Reject> {
         let seen = Unproven {
             incarnation: header.incarnation,
             highest: header.sequence,
             heard_at: now,
             challenge,
         };
-        if let Some(known) = self.unproven.iter_mut().find(|known| known.incarnation == header.incarnation) {
+        if let Some(known) =
+            self.unproven.iter_mut().find(|known| known.incarnation == header.incarnation)
+        {
             if header.sequence <= known.highest {
                 return Err(Reject::Replayed);
             }
@@ -215,7 +222,8 @@ impl Peer {
             self.unproven.push(seen);
         } else {
             // A flood of replays cannot foresee which slot is given up, so it cannot keep a living one out.
-            let slot = mix(self.secret, header.incarnation.0 ^ now.as_micros()) as usize % MAX_CANDIDATES;
+            let slot =
+                mix(self.secret, header.incarnation.0 ^ now.as_micros()) as usize % MAX_CANDIDATES;
             if let Some(slot) = self.unproven.get_mut(slot) {
                 *slot = seen;
             }
@@ -251,7 +259,9 @@ impl Peer {
         let Some(life) = &mut self.life else { return };
         for (place, sight) in self.links.iter_mut().enumerate() {
             if newest {
-                sight.hears = heard.links & (1_u8.checked_shl(u32::try_from(place).unwrap_or(8)).unwrap_or(0)) != 0;
+                sight.hears = heard.links
+                    & (1_u8.checked_shl(u32::try_from(place).unwrap_or(8)).unwrap_or(0))
+                    != 0;
             }
         }
         let Some(mine) = sent.get(heard.sequence) else { return };
@@ -259,7 +269,10 @@ impl Peer {
         if newest {
             life.sent_after = Some((mine.at + hold).min(now));
         }
-        let told = mine.told.iter().find(|told| told.peer == self.id && told.incarnation == life.incarnation);
+        let told = mine
+            .told
+            .iter()
+            .find(|told| told.peer == self.id && told.incarnation == life.incarnation);
         life.counts_from = life.counts_from.max(told.map(|told| told.sent_after));
         if mine.at > life.fresh_at || life.round_trip.is_none() {
             if life.round_trip.is_some() {
@@ -292,11 +305,19 @@ impl Peer {
         let living = self.life.as_ref().and_then(|life| life.challenge);
         Echo {
             node: self.tag,
-            heard: heard.map(|(incarnation, sequence, at)| Heard { incarnation, sequence, hold_us: hold(at), links }),
+            heard: heard.map(|(incarnation, sequence, at)| Heard {
+                incarnation,
+                sequence,
+                hold_us: hold(at),
+                links,
+            }),
             candidates: self
                 .unproven
                 .iter()
-                .map(|seen| Candidate { incarnation: seen.incarnation, nonce: self.nonce(seen.incarnation) })
+                .map(|seen| Candidate {
+                    incarnation: seen.incarnation,
+                    nonce: self.nonce(seen.incarnation),
+                })
                 .collect(),
             answer: candidate.and_then(|seen| seen.challenge).or(living),
         }
@@ -337,11 +358,6 @@ impl Peer {
         Some(life.counts_from? + life.deadtime)
     }
 
-    /// Whether a round trip that began at or after this moment came back.
-    pub(super) fn fresh_since(&self, moment: Instant) -> bool {
-        self.life.as_ref().is_some_and(|life| life.round_trip.is_some() && life.fresh_at >= moment)
-    }
-
     /// It said goodbye: that life is over, and a later datagram of it is a replay.
     pub(super) fn left(&mut self) {
         self.lives += 1;
@@ -368,7 +384,10 @@ impl Peer {
             Standing::Unknown | Standing::Up | Standing::Late => by_silence,
             // What was lost or gone is back with a round trip that is not late already; a stall of this daemon is none.
             Standing::Lost | Standing::Left | Standing::Dead { .. }
-                if self.life.as_ref().is_some_and(|life| heard && now - life.fresh_at <= timing.warntime) =>
+                if self
+                    .life
+                    .as_ref()
+                    .is_some_and(|life| heard && now - life.fresh_at <= timing.warntime) =>
             {
                 Standing::Up
             }
@@ -393,7 +412,12 @@ impl Peer {
     /// When the next link falls silent.
     pub(super) fn next_link_silence(&self, deadtime: Duration) -> Option<Instant> {
         let micro = Duration::from_micros(1);
-        self.links.iter().filter(|sight| sight.heard).filter_map(|sight| sight.heard_at).map(|at| at + deadtime + micro).min()
+        self.links
+            .iter()
+            .filter(|sight| sight.heard)
+            .filter_map(|sight| sight.heard_at)
+            .map(|at| at + deadtime + micro)
+            .min()
     }
 
     /// Whether it takes part in conversations: heard within deadtime.
@@ -410,11 +434,6 @@ impl Peer {
             Standing::Left | Standing::Dead { .. } => true,
             Standing::Unknown | Standing::Up | Standing::Late | Standing::Lost => false,
         }
-    }
-
-    /// Whether a life of it waits for its challenge.
-    pub(super) fn has_unproven(&self) -> bool {
-        !self.unproven.is_empty()
     }
 
     /// What the living one said last.

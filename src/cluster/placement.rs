@@ -114,12 +114,13 @@ pub fn place(view: &View<'_>) -> Place {
     if view.starting {
         return Place { candidate: None, reason: Reason::Starting };
     }
-    if let Some(blocked) = nodes.iter().position(|node| node.run == Run::Blocked && is_heard(node)) {
+    if let Some(blocked) = nodes.iter().position(|node| node.run == Run::Blocked && is_heard(node))
+    {
         return here(blocked, Reason::Blocked { node: name_of(nodes, blocked) });
     }
-    let holder = nodes.iter().position(|node| {
-        matches!(node.run, Run::Started | Run::Starting) && is_heard(node)
-    });
+    let holder = nodes
+        .iter()
+        .position(|node| matches!(node.run, Run::Started | Run::Starting) && is_heard(node));
     let able = |place: &usize| nodes.get(*place).is_some_and(|node| node.unable.is_none());
     let wished = view.wish.and_then(|(node, author)| {
         Some((nodes.iter().position(|candidate| candidate.name == node)?, author.to_owned()))
@@ -136,11 +137,15 @@ pub fn place(view: &View<'_>) -> Place {
         },
         (Some(holder), None) => match nodes.get(holder).and_then(|node| node.unable) {
             // What failed there, or is about to end, is not kept there for want of a better place.
-            Some(because @ (Unable::Standby | Unable::NoPing)) => here(holder, Reason::NobodyElse { because }),
+            Some(because @ (Unable::Standby | Unable::NoPing)) => {
+                here(holder, Reason::NobodyElse { because })
+            }
             _ => nowhere(nodes),
         },
         (_, Some(0)) => here(0, Reason::Preferred),
-        (_, Some(best)) => here(best, Reason::BestAble { instead_of: unable(nodes.iter().take(best)) }),
+        (_, Some(best)) => {
+            here(best, Reason::BestAble { instead_of: unable(nodes.iter().take(best)) })
+        }
         (None, None) => nowhere(nodes),
     }
 }
@@ -185,7 +190,12 @@ mod tests {
         Candidate { name, run, unable }
     }
 
-    fn decide(alpha: (Run, Option<Unable>), beta: (Run, Option<Unable>), failback: bool, wish: Option<&str>) -> Place {
+    fn decide(
+        alpha: (Run, Option<Unable>),
+        beta: (Run, Option<Unable>),
+        failback: bool,
+        wish: Option<&str>,
+    ) -> Place {
         place(&View {
             candidates: vec![node("alpha", alpha.0, alpha.1), node("beta", beta.0, beta.1)],
             auto_failback: failback,
@@ -209,12 +219,26 @@ mod tests {
             ("the holder is in standby", (Started, standby), (Stopped, OK), false, None, beta),
             ("both are in standby", (Started, standby), (Stopped, standby), false, None, alpha),
             ("the holder failed", (Started, failed), (Stopped, OK), false, None, beta),
-            ("the holder failed, the other is gone", (Started, failed), (Stopped, lost), false, None, nowhere),
+            (
+                "the holder failed, the other is gone",
+                (Started, failed),
+                (Stopped, lost),
+                false,
+                None,
+                nowhere,
+            ),
             ("an operator moved it", (Started, OK), (Stopped, OK), false, Some("beta"), beta),
             ("a wish outweighs failback", (Stopped, OK), (Started, OK), true, Some("beta"), beta),
             ("a wish that cannot be", (Started, OK), (Stopped, lost), false, Some("beta"), alpha),
             ("its stop failed", (Run::Blocked, OK), (Stopped, OK), false, Some("beta"), alpha),
-            ("its stop failed on a lost node", (Run::Blocked, lost), (Stopped, OK), false, None, beta),
+            (
+                "its stop failed on a lost node",
+                (Run::Blocked, lost),
+                (Stopped, OK),
+                false,
+                None,
+                beta,
+            ),
         ] {
             assert_eq!(decide(a, b, failback, wish).candidate, expected, "{title}");
         }
@@ -238,7 +262,8 @@ mod tests {
         ];
         let place = place(&View { candidates, auto_failback: false, wish: None, starting: false });
         assert_eq!(place.candidate, Some(2));
-        let instead_of = vec![("alpha".to_owned(), Unable::Lost), ("beta".to_owned(), Unable::Standby)];
+        let instead_of =
+            vec![("alpha".to_owned(), Unable::Lost), ("beta".to_owned(), Unable::Standby)];
         assert_eq!(place.reason, Reason::BestAble { instead_of });
     }
 }

@@ -123,17 +123,32 @@ impl LocalResource {
             Doing::Unknown(None) => true,
             Doing::Blocked(None) => now >= self.next_look,
             Doing::Unknown(Some(_)) | Doing::Blocked(Some(_)) => false,
-            Doing::Stopped | Doing::Starting(_) | Doing::Started | Doing::Failed | Doing::Stopping(_) => false,
+            Doing::Stopped
+            | Doing::Starting(_)
+            | Doing::Started
+            | Doing::Failed
+            | Doing::Stopping(_) => false,
         };
         if due {
             self.next_look = now + BLOCKED_PROBE;
             let op = self.agent(spec, Action::Monitor, Term::default(), None, None, out);
-            self.doing = if self.doing == Doing::Unknown(None) { Doing::Unknown(Some(op)) } else { Doing::Blocked(Some(op)) };
+            self.doing = if self.doing == Doing::Unknown(None) {
+                Doing::Unknown(Some(op))
+            } else {
+                Doing::Blocked(Some(op))
+            };
         }
     }
 
     /// Start it.
-    pub(super) fn start(&mut self, spec: &Resource, term: Term, bound: Option<Instant>, lease: Duration, out: &mut Outbox) {
+    pub(super) fn start(
+        &mut self,
+        spec: &Resource,
+        term: Term,
+        bound: Option<Instant>,
+        lease: Duration,
+        out: &mut Outbox,
+    ) {
         let lease = spec.address.is_some().then_some(lease);
         self.doing = Doing::Starting(self.agent(spec, Action::Start, term, bound, lease, out));
         self.cancelled = false;
@@ -154,7 +169,9 @@ impl LocalResource {
                 out.push(Output::KillAgent { op });
             }
             Some(_) => {}
-            None => self.doing = Doing::Stopping(self.agent(spec, Action::Stop, term, None, None, out)),
+            None => {
+                self.doing = Doing::Stopping(self.agent(spec, Action::Stop, term, None, None, out))
+            }
         }
         false
     }
@@ -202,7 +219,14 @@ impl LocalResource {
     }
 
     /// What a running resource needs now and then: monitor, renewal, announcements.
-    pub(super) fn keep(&mut self, now: Instant, spec: &Resource, lease: Option<LeaseTerms>, term: Term, out: &mut Outbox) {
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        spec: &Resource,
+        lease: Option<LeaseTerms>,
+        term: Term,
+        out: &mut Outbox,
+    ) {
         if self.doing != Doing::Started {
             return;
         }
@@ -228,7 +252,8 @@ impl LocalResource {
         if now >= self.next_announcement {
             out.push(Output::Announce { resource: self.id });
             self.announced = (self.announced + 1).min(ANNOUNCEMENTS.len());
-            self.next_announcement = now + ANNOUNCEMENTS.get(self.announced).copied().unwrap_or(REFRESH);
+            self.next_announcement =
+                now + ANNOUNCEMENTS.get(self.announced).copied().unwrap_or(REFRESH);
         }
     }
 
@@ -238,9 +263,11 @@ impl LocalResource {
             Doing::Unknown(None) => Some(Instant::ZERO),
             Doing::Blocked(None) => Some(self.next_look),
             Doing::Started => {
-                let monitor = (spec.monitor.is_some() && self.monitor.is_none()).then_some(self.next_look);
+                let monitor =
+                    (spec.monitor.is_some() && self.monitor.is_none()).then_some(self.next_look);
                 let renewal = (may_renew && self.renewal.is_none()).then_some(self.next_renewal);
-                let address = spec.address.as_ref().map(|_| renewal.unwrap_or(self.next_announcement));
+                let address =
+                    spec.address.as_ref().map(|_| renewal.unwrap_or(self.next_announcement));
                 let address = address.map(|at| at.min(self.next_announcement));
                 monitor.into_iter().chain(address).min()
             }

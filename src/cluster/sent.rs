@@ -43,7 +43,9 @@ impl Sent {
 
     /// Note a datagram, and give it its number.
     pub(super) fn record(&mut self, now: Instant, told: Vec<Told>) -> Sequence {
-        while self.ring.len() >= Self::MOST || self.ring.front().is_some_and(|oldest| now - oldest.at > self.keep) {
+        while self.ring.len() >= Self::MOST
+            || self.ring.front().is_some_and(|oldest| now - oldest.at > self.keep)
+        {
             self.ring.pop_front();
             self.first += 1;
         }

@@ -39,7 +39,13 @@ impl Wishes {
     }
 
     /// A new wish, with a stamp above the one that it replaces.
-    pub(super) fn wish(&mut self, subject: WishSubject, author: &str, unix_ms: u64, node_index: u8) -> Wish {
+    pub(super) fn wish(
+        &mut self,
+        subject: WishSubject,
+        author: &str,
+        unix_ms: u64,
+        node_index: u8,
+    ) -> Wish {
         let former = self.known.get(&key(&subject)).map_or(0, |known| known.stamp >> 8);
         let stamp = (unix_ms.max(former + 1) << 8) | u64::from(node_index);
         let mut author = author.to_owned();
@@ -118,7 +124,12 @@ mod tests {
     fn every_wish_gets_its_turn() {
         let mut wishes = Wishes::default();
         for name in ["a", "b", "c", "d", "e", "f"] {
-            wishes.wish(WishSubject::Standby { node: NodeTag::of(name), standby: true }, "root", 1, 0);
+            wishes.wish(
+                WishSubject::Standby { node: NodeTag::of(name), standby: true },
+                "root",
+                1,
+                0,
+            );
         }
         let mut told: Vec<Wish> = wishes.page();
         told.extend(wishes.page());

@@ -48,7 +48,12 @@ impl Probes {
     }
 
     /// The answer.
-    pub(in crate::cluster) fn finished(&mut self, now: Instant, outcome: ProbeOutcome, need_witness: bool) {
+    pub(in crate::cluster) fn finished(
+        &mut self,
+        now: Instant,
+        outcome: ProbeOutcome,
+        need_witness: bool,
+    ) {
         self.open = None;
         self.finished = Some(now);
         self.last = match outcome {
@@ -91,7 +96,9 @@ impl Probes {
             Last::Answered(mac) => Err(Doubt::AddressConflict { address, mac: *mac }),
             Last::Unwitnessed(why) => Err(Doubt::Unwitnessed { address, why: why.clone() }),
             Last::Silent if recent && self.silent >= SILENT_PROBES => Ok(self.silent),
-            Last::Silent | Last::Nothing => Err(Doubt::Probing { address, silent_probes: self.silent }),
+            Last::Silent | Last::Nothing => {
+                Err(Doubt::Probing { address, silent_probes: self.silent })
+            }
         }
     }
 }

@@ -41,7 +41,9 @@ impl Guard {
         let timing = config.timing;
         let ping = PingGuard::new(&config.guard.ping, &timing);
         let addresses = config.group_ids().flat_map(|group| config.resource_ids(group));
-        let probes = addresses.filter(|id| config.resource(*id).address.is_some()).map(|id| (id, Probes::default()));
+        let probes = addresses
+            .filter(|id| config.resource(*id).address.is_some())
+            .map(|id| (id, Probes::default()));
         Self {
             ping,
             arp: config.guard.arp,
@@ -98,8 +100,14 @@ impl Guard {
             }
             let Some(address) = &config.resource(*id).address else { continue };
             if probes.next(interval).is_some_and(|next| now >= next) {
-                let (address, neighbours, deadline) = (address.clone(), config.guard.ping.clone(), now + interval);
-                let op = out.ask(Asked::Probe { resource: *id }, |op| Output::Probe { op, address, neighbours, deadline });
+                let (address, neighbours, deadline) =
+                    (address.clone(), config.guard.ping.clone(), now + interval);
+                let op = out.ask(Asked::Probe { resource: *id }, |op| Output::Probe {
+                    op,
+                    address,
+                    neighbours,
+                    deadline,
+                });
                 probes.asked(now, op);
             }
         }
@@ -126,12 +134,19 @@ impl Guard {
     }
 
     /// Why this peer does not run the group, or why it still may.
-    pub(super) fn proof(&self, now: Instant, about: &About<'_>, peer: &Peer) -> Result<Proof, Doubt> {
+    pub(super) fn proof(
+        &self,
+        now: Instant,
+        about: &About<'_>,
+        peer: &Peer,
+    ) -> Result<Proof, Doubt> {
         let lasting = now + self.deadtime;
         let proof = |evidence, until| Proof { peer: peer.id, evidence, until };
         match &peer.standing {
             Standing::Left => Ok(proof(Evidence::Goodbye, lasting)),
-            Standing::Dead { author } => Ok(proof(Evidence::Operator { author: author.clone() }, lasting)),
+            Standing::Dead { author } => {
+                Ok(proof(Evidence::Operator { author: author.clone() }, lasting))
+            }
             Standing::Up | Standing::Late => {
                 let report = peer.report(about.group);
                 if report.is_some_and(|report| report.consent == Some(about.term)) {
@@ -168,7 +183,9 @@ impl Guard {
         }
         if self.ping.is_on() {
             let Some(answers_for) = self.ping.answers_for(now) else {
-                return Err(Doubt::PingSilent { silence: self.ping.newest().map(|(_, at)| now - at) });
+                return Err(Doubt::PingSilent {
+                    silence: self.ping.newest().map(|(_, at)| now - at),
+                });
             };
             if answers_for < self.deadtime {
                 return Err(Doubt::PingTooNew { answers_for });
@@ -190,7 +207,12 @@ impl Guard {
         let mut fewest = u32::MAX;
         for (id, probes) in self.probes.iter().filter(|(id, _)| id.group == about.group) {
             let Some(address) = &about.config.resource(*id).address else { continue };
-            let silent = probes.verdict(now, self.probe_interval * 2, &address.ip.to_string(), about.known_mac)?;
+            let silent = probes.verdict(
+                now,
+                self.probe_interval * 2,
+                &address.ip.to_string(),
+                about.known_mac,
+            )?;
             fewest = fewest.min(silent);
         }
         Ok(if fewest == u32::MAX { 0 } else { fewest })
@@ -210,8 +232,13 @@ impl Guard {
                 Err(doubt) => doubts.push((peer.id, doubt)),
             }
         }
-        let permit =
-            Permit::from_proofs(about.group, about.term, about.config.peers(), &proofs, now + self.deadtime);
+        let permit = Permit::from_proofs(
+            about.group,
+            about.term,
+            about.config.peers(),
+            &proofs,
+            now + self.deadtime,
+        );
         match permit {
             Some(permit) if permit.until() > now => Ok((permit, proofs)),
             Some(_) | None => Err(doubts),
@@ -223,7 +250,10 @@ impl Guard {
     /// A peer that hears nothing either takes over a deadtime after its own last round trip. Each heartbeat says which
     /// of its predecessors arrived, so a bound of that moment is known, whatever was lost. Before it this node lets go,
     /// unless a ping node shows that it is not the one that is cut off.
-    pub(super) fn holds_until<'a>(&self, mut peers: impl Iterator<Item = &'a Peer>) -> Option<Instant> {
+    pub(super) fn holds_until<'a>(
+        &self,
+        mut peers: impl Iterator<Item = &'a Peer>,
+    ) -> Option<Instant> {
         if !self.ping.is_on() {
             return None;
         }

@@ -40,7 +40,8 @@ const OPEN_MOST: u32 = 64;
 
 impl PingGuard {
     pub(in crate::cluster) fn new(addresses: &[IpAddr], timing: &Timing) -> Self {
-        let target = |address: &IpAddr| Target { address: *address, answered: None, error: None, open: 0 };
+        let target =
+            |address: &IpAddr| Target { address: *address, answered: None, error: None, open: 0 };
         Self {
             targets: addresses.iter().map(target).collect(),
             window: timing.deadtime / 2,
@@ -73,7 +74,11 @@ impl PingGuard {
             if target.open < OPEN_MOST {
                 target.open += 1;
                 let address = target.address;
-                out.ask(Asked::Ping { target: place, at: now }, |op| Output::Ping { op, target: address, deadline });
+                out.ask(Asked::Ping { target: place, at: now }, |op| Output::Ping {
+                    op,
+                    target: address,
+                    deadline,
+                });
             }
         }
     }
@@ -98,7 +103,8 @@ impl PingGuard {
 
     /// The target that answered the newest ping, and when that was sent.
     pub(in crate::cluster) fn newest(&self) -> Option<(IpAddr, Instant)> {
-        let answered = self.targets.iter().filter_map(|target| Some((target.address, target.answered?)));
+        let answered =
+            self.targets.iter().filter_map(|target| Some((target.address, target.answered?)));
         answered.max_by_key(|(_, at)| *at)
     }
 

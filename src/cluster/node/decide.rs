@@ -14,13 +14,18 @@ impl Node {
         let ids: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
         for id in ids {
             let Place { candidate, reason } = placement::place(&self.view(id));
-            let target = candidate.and_then(|place| self.config.group(id).nodes.get(place).copied());
+            let target =
+                candidate.and_then(|place| self.config.group(id).nodes.get(place).copied());
             let consent = self.consent(id);
             let Some(group) = self.groups.get_mut(usize::from(id.0)) else { continue };
             if (group.target, &group.reason) != (target, &reason) {
                 (group.target, group.reason) = (target, reason.clone());
                 let node = target.map(|node| self.config.node(node).name.clone());
-                self.out.emit(Event::Placed { group: self.config.group(id).name.clone(), node, reason });
+                self.out.emit(Event::Placed {
+                    group: self.config.group(id).name.clone(),
+                    node,
+                    reason,
+                });
             }
             if group.consent != consent {
                 group.consent = consent;
@@ -91,8 +96,11 @@ impl Node {
     /// Whether a node sees no ping node while another one that is up does.
     fn is_blind(&self, node: NodeId) -> bool {
         let blind = |node: &NodeId| self.sights.get(node).is_some_and(|sight| sight.blind);
-        let up = |other: &NodeId| *other == self.config.me || self.peer(*other).is_some_and(Peer::is_up);
-        let sees = |other: NodeId| other != node && up(&other) && self.sights.contains_key(&other) && !blind(&other);
+        let up =
+            |other: &NodeId| *other == self.config.me || self.peer(*other).is_some_and(Peer::is_up);
+        let sees = |other: NodeId| {
+            other != node && up(&other) && self.sights.contains_key(&other) && !blind(&other)
+        };
         blind(&node) && self.config.node_ids().any(sees)
     }
 
@@ -118,7 +126,9 @@ impl Node {
         if let Some((node, term)) = group.consent {
             let stands = self.peer(node).is_some_and(|peer| {
                 let report = peer.report(id);
-                !peer.is_gone() && report.is_some_and(|report| report.term == term && report.run != Run::Stopped)
+                !peer.is_gone()
+                    && report
+                        .is_some_and(|report| report.term == term && report.run != Run::Stopped)
             });
             if stands {
                 return Some((node, term));

@@ -82,6 +82,7 @@ pub struct Node {
     /// When this daemon was last found to have stood still.
     resumed: Option<Instant>,
     next_beat: Instant,
+    beats: usize,
     /// Something that peers should know at once.
     news: bool,
     /// The last time that an unproven life hurried a heartbeat.
@@ -103,8 +104,10 @@ impl Node {
     /// same outputs.
     #[must_use]
     pub fn new(config: Config, incarnation: Incarnation, seed: u64, now: Instant) -> Self {
-        let peers: Vec<Peer> =
-            config.peers().map(|id| Peer::new(id, config.node(id).tag, seed, config.links.len())).collect();
+        let peers: Vec<Peer> = config
+            .peers()
+            .map(|id| Peer::new(id, config.node(id).tag, seed, config.links.len()))
+            .collect();
         let mut out = Outbox::default();
         out.emit(Event::Started { node: config.node(config.me).name.clone(), incarnation });
         Self {
@@ -125,6 +128,7 @@ impl Node {
             sights: BTreeMap::new(),
             resumed: None,
             next_beat: now,
+            beats: 0,
             news: false,
             hurried: None,
             told: Vec::new(),
@@ -142,7 +146,9 @@ impl Node {
         self.arrive(now);
         match input {
             Input::Restored(memory) => self.restore(memory),
-            Input::Received { link, from, wall_us, heartbeat } => self.received(link, from, wall_us, &heartbeat),
+            Input::Received { link, from, wall_us, heartbeat } => {
+                self.received(link, from, wall_us, &heartbeat)
+            }
             Input::Rejected { link: _, why, source } => self.refuse(why, source),
             Input::LinkChanged { link, state } => self.link_changed(link, state),
             Input::OwnMacs(macs) => self.own_macs = macs,
@@ -165,7 +171,9 @@ impl Node {
             }
             Input::AddressRenewed { op, outcome } => {
                 if let Some(Asked::Renew { resource }) = self.out.answered(op) {
-                    self.with_group(resource.group, |group, ground, out| group.renewed(ground, resource, outcome, out));
+                    self.with_group(resource.group, |group, ground, out| {
+                        group.renewed(ground, resource, outcome, out)
+                    });
                 }
             }
             Input::AddressDropped { op, error } => {
@@ -174,9 +182,13 @@ impl Node {
                 }
             }
             Input::AddressNoticed { resource, notice } => {
-                self.with_group(resource.group, |group, ground, out| group.noticed(ground, resource, notice, out));
+                self.with_group(resource.group, |group, ground, out| {
+                    group.noticed(ground, resource, notice, out)
+                });
             }
-            Input::Command { client, author, unix_ms, command } => self.command(client, &author, unix_ms, command),
+            Input::Command { client, author, unix_ms, command } => {
+                self.command(client, &author, unix_ms, command)
+            }
             Input::Shutdown => self.leave(),
             Input::Remembered { error } => self.remembered(error),
         }
@@ -201,14 +213,21 @@ impl Node {
         if self.exited {
             return None;
         }
-        let next = self.speak_deadlines().chain(self.observe_deadlines()).chain(self.reconcile_deadlines()).min();
+        let next = self
+            .speak_deadlines()
+            .chain(self.observe_deadlines())
+            .chain(self.reconcile_deadlines())
+            .min();
         // What is due already was looked at in this very call: it waits for an answer, not for time.
         next.map(|(at, why)| (at.max(self.now + Duration::from_micros(1)), why))
     }
 
     /// Time moves on; was this daemon itself late?
     fn arrive(&mut self, now: Instant) {
-        debug_assert!(self.out.is_drained() || self.now == now || self.now == Instant::ZERO, "outputs were left");
+        debug_assert!(
+            self.out.is_drained() || self.now == now || self.now == Instant::ZERO,
+            "outputs were left"
+        );
         let now = now.max(self.now);
         let gap = now - self.now;
         let stall = self.poll_timeout().map_or(Duration::ZERO, |(deadline, _)| now - deadline);
@@ -242,7 +261,11 @@ impl Node {
         self.guard.holds_until(self.peers.iter())
     }
 
-    fn with_group(&mut self, id: GroupId, act: impl FnOnce(&mut LocalGroup, &Ground<'_>, &mut Outbox)) {
+    fn with_group(
+        &mut self,
+        id: GroupId,
+        act: impl FnOnce(&mut LocalGroup, &Ground<'_>, &mut Outbox),
+    ) {
         let holds_until = self.holds_until();
         let ground = ground(&self.config, self.now, holds_until);
         if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
@@ -276,7 +299,10 @@ impl Node {
     fn check_invariants(&self) {
         for group in &self.groups {
             let claims = matches!(group.running, Running::Claiming { .. }) || group.holds();
-            assert!(!claims || group.consent.is_none(), "a node consents to a peer's claim and claims itself");
+            assert!(
+                !claims || group.consent.is_none(),
+                "a node consents to a peer's claim and claims itself"
+            );
             assert!(!claims || group.term > Term::default(), "a claim without a term");
             assert!(group.highest >= group.term, "a term above the highest known");
         }
@@ -291,3 +317,6 @@ fn lease(config: &Config) -> Duration {
 fn ground(config: &Config, now: Instant, holds_until: Option<Instant>) -> Ground<'_> {
     Ground { config, now, holds_until, lease: lease(config) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,9 @@ impl Node {
         *count += 1;
         let count = *count;
         // The first, the tenth, the hundredth: enough to be seen, too few to fill a disk.
-        if why != Reject::Unproven && count.checked_ilog10().is_some_and(|power| count == 10_u64.pow(power)) {
+        if why != Reject::Unproven
+            && count.checked_ilog10().is_some_and(|power| count == 10_u64.pow(power))
+        {
             self.out.emit(Event::DatagramRefused { why, source, count });
         }
     }
@@ -87,7 +89,8 @@ impl Node {
         self.resumed = Some(now);
         self.guard.paused(now);
         // A peer's moment counts from before the pause, whatever this node thinks of the silence.
-        let passed = |peer: &crate::cluster::peer::Peer| peer.waits_until().is_none_or(|until| until <= now);
+        let passed =
+            |peer: &crate::cluster::peer::Peer| peer.waits_until().is_none_or(|until| until <= now);
         let may_have_acted = self.peers.iter().any(|peer| !peer.is_gone() && passed(peer));
         for peer in &mut self.peers {
             peer.judged_from = now;
@@ -104,7 +107,13 @@ impl Node {
         self.news = true;
     }
 
-    pub(super) fn received(&mut self, link: LinkId, from: NodeId, wall_us: u64, heartbeat: &Heartbeat) {
+    pub(super) fn received(
+        &mut self,
+        link: LinkId,
+        from: NodeId,
+        wall_us: u64,
+        heartbeat: &Heartbeat,
+    ) {
         let (now, me) = (self.now, (self.config.node(self.config.me).tag, self.incarnation));
         let keepalive = self.config.timing.keepalive;
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == from) else { return };
@@ -114,7 +123,9 @@ impl Node {
             Taken::Counts { newest, new_life } => (newest, new_life),
             Taken::Refused(why) => {
                 // It learns its challenge the sooner, but a flood of replays makes nobody talkative.
-                if why == Reject::Unproven && self.hurried.is_none_or(|at| now - at >= keepalive / 4) {
+                if why == Reject::Unproven
+                    && self.hurried.is_none_or(|at| now - at >= keepalive / 4)
+                {
                     self.hurried = Some(now);
                     self.news = true;
                 }
@@ -136,7 +147,9 @@ impl Node {
         let Some(life) = self.peer_mut(from).and_then(|peer| peer.life.as_mut()) else { return };
         if let Some(round_trip) = life.round_trip {
             let half = i64::try_from(round_trip.as_micros() / 2).unwrap_or(0);
-            life.clock_offset_us = Some(header.wall_us.cast_signed().wrapping_sub(wall_us.cast_signed()).wrapping_add(half));
+            life.clock_offset_us = Some(
+                header.wall_us.cast_signed().wrapping_sub(wall_us.cast_signed()).wrapping_add(half),
+            );
         }
         let sight = header.records.iter().find_map(|record| match record {
             GuardRecord::Ping(sight) => Some(*sight),
@@ -167,8 +180,11 @@ impl Node {
         for entry in &report.groups {
             match self.config.group_by_tag(entry.group) {
                 Some(id) => groups.push((id, *entry)),
-                None if entry.run == Run::Claiming && self.foreign_claims.len() < crate::wire::MAX_GROUPS_PER_PAGE => {
-                    self.news |= self.foreign_claims.insert(entry.group, entry.term) != Some(entry.term);
+                None if entry.run == Run::Claiming
+                    && self.foreign_claims.len() < crate::wire::MAX_GROUPS_PER_PAGE =>
+                {
+                    self.news |=
+                        self.foreign_claims.insert(entry.group, entry.term) != Some(entry.term);
                 }
                 None => {
                     self.foreign_claims.remove(&entry.group);
@@ -183,13 +199,19 @@ impl Node {
         let mut took = Vec::new();
         for (id, entry) in &groups {
             let former = life.said.groups.insert(*id, *entry);
-            if entry.run == Run::Started && former.is_none_or(|former| (former.run, former.term) != (Run::Started, entry.term)) {
+            if entry.run == Run::Started
+                && former
+                    .is_none_or(|former| (former.run, former.term) != (Run::Started, entry.term))
+            {
                 took.push((*id, entry.term));
             }
         }
         let peer = self.name(from);
         if differed.map_or(report.digests != mine.0, |former| former != report.digests) {
-            self.out.emit(Event::ConfigDiffers { peer: peer.clone(), sections: differing(mine, report.digests) });
+            self.out.emit(Event::ConfigDiffers {
+                peer: peer.clone(),
+                sections: differing(mine, report.digests),
+            });
         }
         for (id, term) in took {
             let group = self.config.group(id).name.clone();
@@ -222,7 +244,8 @@ impl Node {
     fn judge_peers(&mut self) {
         let (now, timing) = (self.now, self.config.timing);
         for peer in &mut self.peers {
-            let name = || self.config.node(peer.id).name.clone();
+            let id = peer.id;
+            let name = || self.config.node(id).name.clone();
             let silence = peer.silence(now);
             for link in peer.judge_links(now, timing.deadtime) {
                 let sight = peer.links.get(usize::from(link.0)).copied().unwrap_or_default();
@@ -239,19 +262,31 @@ impl Node {
             match &peer.standing {
                 Standing::Up if former == Standing::Late => {
                     let silence = peer.life.as_ref().map_or(silence, |life| life.worst_silence);
-                    self.out.emit(Event::PeerPunctual { peer: name(), silence, deadtime: timing.deadtime });
+                    self.out.emit(Event::PeerPunctual {
+                        peer: name(),
+                        silence,
+                        deadtime: timing.deadtime,
+                    });
                 }
                 Standing::Up => {
                     let Some(life) = &peer.life else { continue };
                     let after = (former != Standing::Unknown).then_some(life.worst_silence);
-                    self.out.emit(Event::PeerUp { peer: name(), incarnation: life.incarnation, after });
+                    self.out.emit(Event::PeerUp {
+                        peer: name(),
+                        incarnation: life.incarnation,
+                        after,
+                    });
                 }
                 Standing::Late => {
                     let warntime = timing.warntime;
                     self.out.emit(Event::PeerLate { peer: name(), silence, warntime });
                 }
                 Standing::Lost => {
-                    self.out.emit(Event::PeerLost { peer: name(), silence, deadtime: timing.deadtime });
+                    self.out.emit(Event::PeerLost {
+                        peer: name(),
+                        silence,
+                        deadtime: timing.deadtime,
+                    });
                 }
                 // A new life that has not been part of a round trip yet; goodbyes and confirmations tell of themselves.
                 Standing::Unknown | Standing::Left | Standing::Dead { .. } => {}
@@ -262,10 +297,14 @@ impl Node {
     /// The start of this node ends when it knows what runs on it, and hears all others or has waited for long enough.
     fn look_round(&mut self) {
         self.adopt_or_clear();
-        if self.phase != Phase::Starting || self.groups.iter().any(|group| group.running == Running::Unknown) {
+        if self.phase != Phase::Starting
+            || self.groups.iter().any(|group| group.running == Running::Unknown)
+        {
             return;
         }
-        let heard = |peer: &crate::cluster::peer::Peer| peer.is_up() && peer.said().is_some_and(|said| said.phase.is_some());
+        let heard = |peer: &crate::cluster::peer::Peer| {
+            peer.is_up() && peer.said().is_some_and(|said| said.phase.is_some())
+        };
         let because = if self.peers.iter().all(heard) {
             JoinReason::AllHeard
         } else if self.now >= Instant::ZERO + self.config.timing.initdead {
@@ -299,7 +338,8 @@ impl Node {
 
     fn ping_interval(&self) -> Duration {
         let keepalive = self.config.timing.keepalive;
-        let calm = |peer: &crate::cluster::peer::Peer| peer.standing == Standing::Up || peer.is_gone();
+        let calm =
+            |peer: &crate::cluster::peer::Peer| peer.standing == Standing::Up || peer.is_gone();
         if self.peers.iter().all(calm) { keepalive } else { keepalive / 4 }
     }
 
@@ -312,7 +352,8 @@ impl Node {
             Standing::Unknown => start_over,
             Standing::Up | Standing::Left | Standing::Dead { .. } => false,
         });
-        let free = |running: &Running| matches!(running, Running::Stopped | Running::Claiming { .. });
+        let free =
+            |running: &Running| matches!(running, Running::Stopped | Running::Claiming { .. });
         let groups = self.groups.iter().filter(|group| wanted && free(&group.running));
         groups.map(|group| group.id).collect()
     }
@@ -329,7 +370,11 @@ impl Node {
             }
         }
         for (node, answers) in seen {
-            let sight = self.sights.entry(node).or_insert(Sight { answers: true, since: now, blind: false });
+            let sight = self.sights.entry(node).or_insert(Sight {
+                answers: true,
+                since: now,
+                blind: false,
+            });
             if sight.answers != answers {
                 (sight.answers, sight.since) = (answers, now);
             }
@@ -347,12 +392,14 @@ impl Node {
         if now < until || now < Instant::ZERO + self.config.timing.deadtime / 2 {
             return;
         }
-        let silence = self.peers.iter().filter(|peer| !peer.is_gone()).map(|peer| peer.silence(now)).max();
+        let silence =
+            self.peers.iter().filter(|peer| !peer.is_gone()).map(|peer| peer.silence(now)).max();
         let because = StopReason::Isolated {
             silence: silence.unwrap_or_default(),
             ping_silence: self.guard.ping.newest().map(|(_, at)| now - at),
         };
-        let held: Vec<GroupId> = self.groups.iter().filter(|group| group.holds()).map(|group| group.id).collect();
+        let held: Vec<GroupId> =
+            self.groups.iter().filter(|group| group.holds()).map(|group| group.id).collect();
         for id in held {
             let because = because.clone();
             self.with_group(id, |group, ground, out| group.release(ground, because, out));
@@ -370,17 +417,24 @@ impl Node {
             }
             Standing::Lost | Standing::Unknown | Standing::Left | Standing::Dead { .. } => None,
         });
-        let links = self.peers.iter().filter_map(move |peer| peer.next_link_silence(timing.deadtime));
+        let links =
+            self.peers.iter().filter_map(move |peer| peer.next_link_silence(timing.deadtime));
         let ping = self.guard.ping.next(self.ping_interval());
-        let ping_ends = self.guard.ping.counts_until().filter(|until| *until >= now).map(|until| until + micro);
+        let ping_ends =
+            self.guard.ping.counts_until().filter(|until| *until >= now).map(|until| until + micro);
         let wanted = self.wanted_probes();
         let probe = self.guard.next_probe(&|group| wanted.contains(&group));
         let start = Instant::ZERO + timing.initdead;
-        let join = [start, start.saturating_sub(timing.deadtime)].into_iter().filter(move |at| now < *at);
+        let join =
+            [start, start.saturating_sub(timing.deadtime)].into_iter().filter(move |at| now < *at);
         let holds = self.groups.iter().any(super::super::group::LocalGroup::holds);
-        let let_go = self.holds_until().filter(|_| holds).map(|until| until.max(Instant::ZERO + timing.deadtime / 2));
+        let let_go = self
+            .holds_until()
+            .filter(|_| holds)
+            .map(|until| until.max(Instant::ZERO + timing.deadtime / 2));
         let sights = self.sights.values().filter_map(move |sight| {
-            let bound = if sight.answers { timing.deadtime * HOLD_DOWN_DEADTIMES } else { timing.deadtime };
+            let bound =
+                if sight.answers { timing.deadtime * HOLD_DOWN_DEADTIMES } else { timing.deadtime };
             (sight.blind == sight.answers).then_some(sight.since + bound)
         });
         let resumed = self.resumed.map(|at| at + timing.deadtime).filter(move |at| now < *at);

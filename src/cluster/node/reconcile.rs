@@ -48,10 +48,15 @@ impl Node {
         for place in 0..self.groups.len() {
             let Some(group) = self.groups.get(place) else { continue };
             let (id, highest, all) = (group.id, group.highest, group.resources.len());
-            let (Running::Unknown, Some(found)) = (&group.running, group.probed()) else { continue };
+            let (Running::Unknown, Some(found)) = (&group.running, group.probed()) else {
+                continue;
+            };
             let mine = highest == Term::default() || highest.0 & 0xff == u64::from(me.0);
-            let elsewhere = self.peers.iter().any(|peer| peer.is_up() && peer.report(id).is_some_and(|report| holds(report.run)));
-            let healthy = group.failure.is_none() && group.resources.iter().all(|resource| resource.is_started());
+            let elsewhere = self.peers.iter().any(|peer| {
+                peer.is_up() && peer.report(id).is_some_and(|report| holds(report.run))
+            });
+            let healthy = group.failure.is_none()
+                && group.resources.iter().all(|resource| resource.is_started());
             if found == all && healthy && mine && !elsewhere {
                 let term = if highest == Term::default() { self.next_term(id) } else { highest };
                 let permit = Permit::adopted(id, term, self.now + self.config.timing.deadtime);
@@ -79,7 +84,8 @@ impl Node {
         });
         let conflict = other.filter(|_| holding);
         if let Some((peer, theirs)) = conflict {
-            let keep = (mine, usize::MAX - self.rank(self.config.me, id)) > (theirs, usize::MAX - self.rank(peer, id));
+            let keep = (mine, usize::MAX - self.rank(self.config.me, id))
+                > (theirs, usize::MAX - self.rank(peer, id));
             if known != Some(peer) {
                 let (group, name) = (self.config.group(id).name.clone(), self.name(peer));
                 self.out.emit(Event::BothActive { group, peer: name, mine, theirs, keep });
@@ -109,7 +115,8 @@ impl Node {
         }
         let (target, reason) = (group.target, group.reason.clone());
         let elsewhere = target.filter(|target| *target != self.config.me);
-        let asked = elsewhere.filter(|target| self.claims(id).iter().any(|(node, _)| node == target));
+        let asked =
+            elsewhere.filter(|target| self.claims(id).iter().any(|(node, _)| node == target));
         if let Some(to) = asked {
             let to = self.name(to);
             self.release(id, StopReason::Moves { to, reason });
@@ -123,12 +130,20 @@ impl Node {
     fn may_claim(&self, id: GroupId) -> bool {
         let Some(group) = self.groups.get(usize::from(id.0)) else { return false };
         let me = self.config.me;
-        let wanted = self.phase == Phase::Active && group.target == Some(me) && group.failure.is_none();
-        if !wanted || self.now < group.claim_not_before || group.consent.is_some_and(|(node, _)| self.is_up(node)) {
+        let wanted =
+            self.phase == Phase::Active && group.target == Some(me) && group.failure.is_none();
+        // What this node consented to goes first; once it is held, a move may be asked for.
+        let consented = group
+            .consent
+            .is_some_and(|(node, _)| self.is_up(node) && self.run_on(node, id) == Run::Claiming);
+        if !wanted || self.now < group.claim_not_before || consented {
             return false;
         }
         // A better node that looks round at this moment is about to ask for it.
-        let held = self.config.node_ids().any(|node| node != me && self.is_up(node) && holds(self.run_on(node, id)));
+        let held = self
+            .config
+            .node_ids()
+            .any(|node| node != me && self.is_up(node) && holds(self.run_on(node, id)));
         let better = self.config.group(id).nodes.iter().take(self.rank(me, id));
         let mut awaited = better.filter(|node| self.unable(**node, id) == Some(Unable::Starting));
         held || awaited.next().is_none()
@@ -172,7 +187,9 @@ impl Node {
             }
             Err(doubts) => {
                 let patience = self.config.timing.deadtime * 2;
-                let talks = doubts.iter().all(|(_, doubt)| matches!(doubt, Doubt::NoConsent | Doubt::RunsThere));
+                let talks = doubts
+                    .iter()
+                    .all(|(_, doubt)| matches!(doubt, Doubt::NoConsent | Doubt::RunsThere));
                 if talks && now >= since + patience {
                     group.withdraw();
                     group.claim_not_before = now + patience * u32::try_from(rank + 1).unwrap_or(1);
@@ -187,14 +204,18 @@ impl Node {
     /// The guard's word on this node's claim.
     fn permit(&self, id: GroupId) -> Result<(Permit, Vec<Proof>), Vec<(NodeId, Doubt)>> {
         let term = self.groups.get(usize::from(id.0)).map_or(Term::default(), |group| group.term);
-        let macs: Vec<Mac> = self.peers.iter().filter_map(Peer::said).flat_map(|said| said.macs.clone()).collect();
+        let macs: Vec<Mac> =
+            self.peers.iter().filter_map(Peer::said).flat_map(|said| said.macs.clone()).collect();
         let known_mac = |mac: Mac| macs.contains(&mac);
         let about = About { config: &self.config, group: id, term, known_mac: &known_mac };
         self.guard.permit(self.now, &about, self.peers.iter())
     }
 
     fn tell_cleared(&mut self, id: GroupId, proofs: &[Proof]) {
-        let evidence = proofs.iter().map(|proof| (self.name(proof.peer()), proof.evidence().clone())).collect();
+        let evidence = proofs
+            .iter()
+            .map(|proof| (self.name(proof.peer()), proof.evidence().clone()))
+            .collect();
         self.out.emit(Event::Cleared { group: self.config.group(id).name.clone(), evidence });
     }
 
@@ -215,7 +236,9 @@ impl Node {
         let Some((node, why)) = lasting else { return };
         let kind = discriminant(why);
         let Some(group) = self.groups.get_mut(usize::from(id.0)) else { return };
-        if group.refused == Some((*node, kind)) || self.peers.iter().any(|peer| peer.id == *node && peer.is_up()) {
+        if group.refused == Some((*node, kind))
+            || self.peers.iter().any(|peer| peer.id == *node && peer.is_up())
+        {
             return;
         }
         group.refused = Some((*node, kind));
@@ -228,7 +251,10 @@ impl Node {
         let tag = self.config.group(id).tag;
         let Some(Running::Started { since, .. }) = self.running(id) else { return };
         let fresh = *since == self.now;
-        let elsewhere = self.wishes.location(tag).is_some_and(|(node, _)| node != self.config.node(self.config.me).tag);
+        let elsewhere = self
+            .wishes
+            .location(tag)
+            .is_some_and(|(node, _)| node != self.config.node(self.config.me).tag);
         if fresh && elsewhere {
             self.take_back_location(tag);
         }
@@ -249,7 +275,10 @@ impl Node {
             return;
         }
         let blocked = self.groups.iter().any(|group| group.running == Running::Blocked);
-        let over = self.groups.iter().all(|group| matches!(group.running, Running::Stopped | Running::Blocked));
+        let over = self
+            .groups
+            .iter()
+            .all(|group| matches!(group.running, Running::Stopped | Running::Blocked));
         // Whoever leaves something behind that may run says no goodbye: the peers' guards have to judge.
         if over && (blocked || self.peers.is_empty() || self.goodbyes >= super::speak::GOODBYES) {
             self.exited = true;
@@ -259,20 +288,27 @@ impl Node {
 
     /// Whether nothing runs here any more and peers may be told so.
     pub(super) fn says_goodbye(&self) -> bool {
-        self.phase == Phase::Leaving && self.groups.iter().all(|group| group.running == Running::Stopped)
+        self.phase == Phase::Leaving
+            && self.groups.iter().all(|group| group.running == Running::Stopped)
     }
 
     pub(super) fn reconcile_deadlines(&self) -> impl Iterator<Item = (Instant, Timer)> {
         let now = self.now;
         let patience: Duration = self.config.timing.deadtime * 2;
         let ground = self.ground();
-        let live: Vec<Instant> = self.groups.iter().filter_map(|group| group.next(&ground)).collect();
+        let live: Vec<Instant> =
+            self.groups.iter().filter_map(|group| group.next(&ground)).collect();
         let claims = self.groups.iter().filter_map(move |group| match group.running {
             Running::Claiming { since } => Some(since + patience),
             Running::Stopped => Some(group.claim_not_before),
-            Running::Unknown | Running::Starting { .. } | Running::Started { .. } | Running::Stopping { .. } | Running::Blocked => None,
+            Running::Unknown
+            | Running::Starting { .. }
+            | Running::Started { .. }
+            | Running::Stopping { .. }
+            | Running::Blocked => None,
         });
-        let leave = (self.phase == Phase::Leaving).then_some(self.leaving_since + self.config.timing.deadtime);
+        let leave = (self.phase == Phase::Leaving)
+            .then_some(self.leaving_since + self.config.timing.deadtime);
         live.into_iter()
             .map(|at| (at, Timer::Group))
             .chain(claims.filter(move |at| *at > now).map(|at| (at, Timer::Claim)))

@@ -9,8 +9,8 @@ use crate::cluster::sent::Told;
 use crate::cluster::time::{Instant, micros_u32};
 use crate::config::{GroupId, LinkId, NodeId};
 use crate::wire::{
-    Ability, Body, Flags, GroupReport, GuardRecord, Header, Heartbeat, MAX_GROUPS_PER_PAGE, MAX_MACS, PingSight, Report,
-    Run, Sequence, Term,
+    Ability, Body, Flags, GroupReport, GuardRecord, Header, Heartbeat, MAX_GROUPS_PER_PAGE,
+    MAX_MACS, PingSight, Report, Run, Sequence, Term,
 };
 
 /// A goodbye is said so often, for nobody acknowledges it.
@@ -49,12 +49,16 @@ impl Node {
 
     /// What is new about groups goes to the front, and out at once.
     fn note_changes(&mut self) {
-        let reports: Vec<GroupReport> = self.config.group_ids().filter_map(|id| self.group_report(id)).collect();
+        let reports: Vec<GroupReport> =
+            self.config.group_ids().filter_map(|id| self.group_report(id)).collect();
         if reports == self.told {
             return;
         }
-        let changed = |(id, report): &(GroupId, &GroupReport)| self.told.get(usize::from(id.0)) != Some(*report);
-        let changed: Vec<GroupId> = self.config.group_ids().zip(&reports).filter(changed).map(|(id, _)| id).collect();
+        let changed = |(id, report): &(GroupId, &GroupReport)| {
+            self.told.get(usize::from(id.0)) != Some(*report)
+        };
+        let changed: Vec<GroupId> =
+            self.config.group_ids().zip(&reports).filter(changed).map(|(id, _)| id).collect();
         self.turn.retain(|id| !changed.contains(id));
         for id in changed.into_iter().rev() {
             self.turn.push_front(id);
@@ -75,11 +79,26 @@ impl Node {
         })
     }
 
-    /// A heartbeat to everybody on every link.
+    /// A heartbeat to everybody on every link. One of the links asks for an answer, each in its turn: so a round trip is
+    /// never older than a keepalive while all is well, and two nodes that beat in step do not see each other late.
     fn beat(&mut self, purpose: Purpose) {
         let report = self.page();
+        let heard = |link: &LinkId| {
+            self.peers
+                .iter()
+                .any(|peer| peer.links.get(usize::from(link.0)).is_some_and(|sight| sight.heard))
+        };
+        let heard: Vec<LinkId> = self.config.link_ids().filter(heard).collect();
+        self.beats = self.beats.wrapping_add(1);
+        let asks = heard.get(self.beats % heard.len().max(1)).copied();
         for link in self.config.link_ids() {
-            self.send(link, Destination::All, purpose, report.clone());
+            let asks = purpose == Purpose::Beat && Some(link) == asks;
+            self.send(
+                link,
+                Destination::All,
+                if asks { Purpose::Ask } else { purpose },
+                report.clone(),
+            );
         }
     }
 
@@ -88,7 +107,8 @@ impl Node {
         if self.turn.len() > MAX_GROUPS_PER_PAGE {
             self.turn.rotate_left(MAX_GROUPS_PER_PAGE);
         }
-        let mut groups: Vec<GroupReport> = page.into_iter().filter_map(|id| self.group_report(id)).collect();
+        let mut groups: Vec<GroupReport> =
+            page.into_iter().filter_map(|id| self.group_report(id)).collect();
         let foreign = self.foreign_claims.iter().map(|(group, term)| GroupReport {
             group: *group,
             run: Run::Stopped,
@@ -104,7 +124,13 @@ impl Node {
 
     fn short_report(&self) -> Report {
         let (phase, digests) = (self.phase, self.config.digests.0);
-        Report { phase, digests, macs: self.own_macs.clone(), groups: Vec::new(), wishes: Vec::new() }
+        Report {
+            phase,
+            digests,
+            macs: self.own_macs.clone(),
+            groups: Vec::new(),
+            wishes: Vec::new(),
+        }
     }
 
     fn send(&mut self, link: LinkId, to: Destination, purpose: Purpose, report: Report) {
@@ -142,7 +168,11 @@ impl Node {
     /// Answer a peer that misses a round trip: at once, shortly, and not more often than it may ask.
     pub(super) fn answer(&mut self, link: LinkId, to: NodeId) {
         let (now, least) = (self.now, self.config.timing.keepalive / 8);
-        let Some(sight) = self.peer_mut(to).and_then(|peer| peer.links.get_mut(usize::from(link.0))) else { return };
+        let Some(sight) =
+            self.peer_mut(to).and_then(|peer| peer.links.get_mut(usize::from(link.0)))
+        else {
+            return;
+        };
         if sight.answered_at.is_some_and(|at| now - at < least) {
             return;
         }
@@ -155,7 +185,9 @@ impl Node {
     fn asks_from(&self, peer: &super::Peer) -> Option<Instant> {
         let patience = self.config.timing.keepalive * 6 / 5;
         match peer.standing {
-            Standing::Up | Standing::Late => Some((peer.life.as_ref()?.acked_at + patience).max(peer.next_ask)),
+            Standing::Up | Standing::Late => {
+                Some((peer.life.as_ref()?.acked_at + patience).max(peer.next_ask))
+            }
             Standing::Unknown | Standing::Lost | Standing::Left | Standing::Dead { .. } => None,
         }
     }

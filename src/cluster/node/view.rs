@@ -5,9 +5,11 @@ use super::observe::differing;
 use crate::cluster::group::Running;
 use crate::cluster::io::LinkState;
 use crate::cluster::peer::{Peer, Standing};
-use crate::cluster::snapshot::{GroupView, LinkView, NodeState, NodeView, PeerView, PingView, ResourceView, Snapshot};
+use crate::cluster::snapshot::{
+    GroupView, LinkView, NodeState, NodeView, PeerView, PingView, ResourceView, Snapshot,
+};
 use crate::cluster::time::Instant;
-use crate::config::{Digests, GroupId, NodeId};
+use crate::config::{GroupId, NodeId};
 use crate::wire::{Phase, PingSight, Run};
 
 impl Node {
@@ -39,7 +41,12 @@ impl Node {
             LinkState::Up => None,
             LinkState::Waiting(why) => Some(why.clone()),
         };
-        self.config.links.iter().zip(&self.link_states).map(|(link, now)| (link.name.clone(), state(now))).collect()
+        self.config
+            .links
+            .iter()
+            .zip(&self.link_states)
+            .map(|(link, now)| (link.name.clone(), state(now)))
+            .collect()
     }
 
     fn ping_views(&self, now: Instant) -> Vec<PingView> {
@@ -58,7 +65,13 @@ impl Node {
         let on = self.guard.ping.is_on();
         let Some(peer) = self.peer(id) else {
             let ping = on.then(|| self.guard.ping.answers(now));
-            return NodeView { name: node.name.clone(), state: NodeState::Up, standby, ping, peer: None };
+            return NodeView {
+                name: node.name.clone(),
+                state: NodeState::Up,
+                standby,
+                ping,
+                peer: None,
+            };
         };
         let state = match peer.standing {
             Standing::Unknown => NodeState::Unknown,
@@ -81,7 +94,10 @@ impl Node {
     fn peer_view(&self, peer: &Peer, now: Instant) -> Option<PeerView> {
         let life = peer.life.as_ref()?;
         let links = self.config.links.iter().zip(&peer.links);
-        let differs = life.said.digests.map_or_else(Vec::new, |theirs| differing(self.config.digests, theirs));
+        let differs = life
+            .said
+            .digests
+            .map_or_else(Vec::new, |theirs| differing(self.config.digests, theirs));
         Some(PeerView {
             phase: life.said.phase,
             silence: peer.silence(now),
@@ -104,7 +120,8 @@ impl Node {
         let (spec, group) = (self.config.group(id), self.groups.get(usize::from(id.0))?);
         let holders = self.config.node_ids().filter_map(|node| {
             let run = self.run_on(node, id);
-            let term = if node == self.config.me { group.term } else { self.peer(node)?.report(id)?.term };
+            let term =
+                if node == self.config.me { group.term } else { self.peer(node)?.report(id)?.term };
             let something = match run {
                 Run::Claiming | Run::Starting | Run::Started | Run::Stopping | Run::Blocked => true,
                 Run::Unknown | Run::Stopped => false,
@@ -112,7 +129,10 @@ impl Node {
             something.then(|| (self.name(node), run, term))
         });
         let (level, weaker) = self.guard.level(&self.config, id);
-        let unable = self.config.node_ids().filter_map(|node| Some((self.name(node), self.unable(node, id)?)));
+        let unable = self
+            .config
+            .node_ids()
+            .filter_map(|node| Some((self.name(node), self.unable(node, id)?)));
         let claiming = matches!(group.running, Running::Claiming { .. });
         let doubts = group.doubts.iter().filter(|_| claiming);
         Some(GroupView {
