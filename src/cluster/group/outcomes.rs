@@ -15,7 +15,7 @@ use crate::config::{Config, ResourceId};
 
 impl LocalGroup {
     /// An agent's answer.
-    pub(super) fn agent_finished(
+    pub(in crate::cluster) fn agent_finished(
         &mut self,
         ground: &Ground<'_>,
         (id, op): (ResourceId, OpId),
@@ -214,7 +214,7 @@ impl LocalGroup {
     }
 
     /// A renewal's answer.
-    pub(super) fn renewed(
+    pub(in crate::cluster) fn renewed(
         &mut self,
         ground: &Ground<'_>,
         id: ResourceId,
@@ -245,7 +245,7 @@ impl LocalGroup {
     }
 
     /// News about an address of this machine.
-    pub(super) fn noticed(
+    pub(in crate::cluster) fn noticed(
         &mut self,
         ground: &Ground<'_>,
         id: ResourceId,
@@ -272,7 +272,7 @@ impl LocalGroup {
     }
 
     /// Tell of all its addresses again: neighbours may have learnt another holder meanwhile.
-    pub(super) fn announce(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
+    pub(in crate::cluster) fn announce(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
         for resource in &mut self.resources {
             if resource.doing == Doing::Started
                 && ground.config.resource(resource.id).address.is_some()
