@@ -241,7 +241,11 @@ impl LocalGroup {
             Running::Stopped | Running::Claiming { .. } => {}
             Running::Starting { since, permit } => {
                 let (since, permit) = (*since, permit.clone());
-                let bound = Some(ground.holds_until.unwrap_or(permit.until()).max(permit.until()));
+                let bound = Some(
+                    ground
+                        .holds_until
+                        .map_or_else(|| permit.until(), |until| until.max(permit.until())),
+                );
                 if self.bring_up(ground, bound, out) {
                     let took = ground.now - since;
                     out.emit(Event::GroupStarted {
