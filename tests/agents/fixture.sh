@@ -49,7 +49,8 @@ case ${OCF_RESKEY_do-} in
         echo "group=$(($3 == $$))"
         echo "cwd=$(pwd) umask=$(umask)"
         echo "oom=$(cat /proc/$$/oom_score_adj)"
-        grep -E '^Sig(Blk|Ign|Cgt)' /proc/$$/status
+        # Without a child, around whose making a shell may block signals itself.
+        while read -r line; do case $line in Sig*) echo "$line" ;; esac done </proc/$$/status
         # The list names the descriptor that it was read with, too.
         for fd in /proc/$$/fd/*; do [ -L "$fd" ] && echo "fd=${fd##*/}"; done
         echo "stdin=$(readlink /proc/$$/fd/0)"
