@@ -9,5 +9,6 @@ pub mod link;
 pub mod netlink;
 pub mod notify;
 pub mod packet;
+mod readiness;
 pub mod realtime;
 pub mod store;
