@@ -9,4 +9,7 @@ pub mod guard;
 pub mod io;
 pub mod placement;
 pub mod snapshot;
+mod text;
 pub mod time;
+
+pub use text::{DoubtAbout, Span};

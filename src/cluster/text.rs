@@ -1,0 +1,390 @@
+//! One sentence for each thing that the core says, with the numbers that decided it. The log, the history and status
+//! all print these, so that an operator meets the same words everywhere. Pure formatting: no colour, no line breaks.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::event::{Event, JoinReason, Level, Recovery, StopReason};
+use super::guard::{Doubt, Evidence};
+use super::io::Reject;
+use super::placement::{Reason, Unable};
+use crate::config::Section;
+
+/// A duration for people: `0.3 ms` below 1 ms, `512 ms` below 10 s, else `12.5 s`. Rounded down, so that a silence that
+/// is printed as passing a bound has passed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        let tenths = self.0.as_millis() / 100;
+        match micros {
+            0 => f.write_str("0 ms"),
+            1..1000 => write!(f, "0.{} ms", micros / 100),
+            1000..10_000_000 => write!(f, "{} ms", micros / 1000),
+            _ if tenths % 10 == 0 => write!(f, "{} s", tenths / 10),
+            _ => write!(f, "{}.{} s", tenths / 10, tenths % 10),
+        }
+    }
+}
+
+/// Texts with a comma between them.
+fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    items.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn sections(sections: &[Section]) -> String {
+    list(sections, ToString::to_string)
+}
+
+fn unable(nodes: &[(String, Unable)]) -> String {
+    list(nodes, |(node, why)| format!("{node} {why}"))
+}
+
+impl Event {
+    /// How loud it is in the log.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self {
+            Self::PeerPunctual { .. } | Self::AddressPutBack { .. } | Self::MonitorSlow { .. } => Level::Warn,
+            Self::Paused { .. } | Self::PeerLate { .. } | Self::PeerLost { .. } => Level::Warn,
+            Self::PeerConfirmedDead { .. } | Self::Cleared { .. } | Self::Refused { .. } => Level::Warn,
+            Self::AgentFailed { then: Recovery::RestartHere | Recovery::Leave { .. }, .. } => Level::Warn,
+            Self::DatagramRefused { .. } => Level::Warn,
+            Self::AgentFailed { then: Recovery::Block, .. } | Self::GroupBlocked { .. } => Level::Error,
+            Self::BothActive { .. } | Self::AddressConflict { .. } | Self::AddressFailed { .. } => Level::Error,
+            Self::LinkChanged { heard, hears, .. } => warn_if(!(*heard && *hears)),
+            Self::LinkWaiting { waiting, .. } => warn_if(waiting.is_some()),
+            Self::PingChanged { answers, .. } => warn_if(!answers),
+            Self::Placed { node, reason, .. } => {
+                warn_if(node.is_none() && !matches!(reason, Reason::Starting))
+            }
+            Self::GroupStopping { because, .. } => stop_level(because),
+            Self::ConfigDiffers { sections, .. } => warn_if(!sections.is_empty()),
+            Self::DiskChanged { error } => warn_if(error.is_some()),
+            Self::Started { .. } | Self::Joined { .. } | Self::PeerUp { .. } | Self::PeerLeft { .. } => Level::Info,
+            Self::GroupStarting { .. } | Self::GroupStarted { .. } | Self::GroupAdopted { .. } => Level::Info,
+            Self::GroupStopped { .. } | Self::GroupUnblocked { .. } | Self::PeerRuns { .. } => Level::Info,
+            Self::Wished { .. } | Self::Leaving => Level::Info,
+        }
+    }
+}
+
+fn warn_if(bad: bool) -> Level {
+    if bad { Level::Warn } else { Level::Info }
+}
+
+fn stop_level(because: &StopReason) -> Level {
+    match because {
+        StopReason::Moves { .. } | StopReason::Leaving => Level::Info,
+        StopReason::Isolated { .. }
+        | StopReason::Paused { .. }
+        | StopReason::BothActive { .. }
+        | StopReason::Failed { .. }
+        | StopReason::Leftover => Level::Warn,
+    }
+}
+
+impl fmt::Display for Event {
+    #[expect(clippy::too_many_lines, reason = "a table: one sentence for each event")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { node, incarnation } => {
+                write!(f, "the daemon of {node} started (incarnation {:016x})", incarnation.0)
+            }
+            Self::Joined { because } => write!(f, "this node takes part: {because}"),
+            Self::Paused { gap } => write!(
+                f,
+                "this node stood still for {}: it takes nothing over until it has heard a peer or waited a deadtime",
+                Span(*gap)
+            ),
+            Self::PeerUp { peer, after: None, .. } => write!(f, "{peer} is up"),
+            Self::PeerUp { peer, after: Some(after), .. } => {
+                write!(f, "{peer} is up again after {} of silence", Span(*after))
+            }
+            Self::PeerLate { peer, silence, warntime } => {
+                write!(f, "silence {} > warntime {}: {peer} is late", Span(*silence), Span(*warntime))
+            }
+            Self::PeerPunctual { peer, silence, deadtime } => write!(
+                f,
+                "{peer} was late: longest silence {} of deadtime {}; if this repeats, raise deadtime or look at the network",
+                Span(*silence),
+                Span(*deadtime)
+            ),
+            Self::PeerLost { peer, silence, deadtime } => {
+                write!(f, "silence {} > deadtime {}: {peer} is lost", Span(*silence), Span(*deadtime))
+            }
+            Self::PeerLeft { peer } => write!(f, "{peer} said goodbye: it runs nothing and its daemon ends"),
+            Self::PeerConfirmedDead { peer, author } => {
+                write!(f, "{author} confirmed that {peer} is dead and runs nothing")
+            }
+            Self::LinkChanged { link, peer, heard, hears } => match (heard, hears) {
+                (true, true) => write!(f, "link {link} to {peer} works in both directions"),
+                (true, false) => {
+                    write!(f, "link {link} works one way: {peer} is heard, but does not hear this node")
+                }
+                (false, true) => {
+                    write!(f, "link {link} works one way: {peer} hears this node, but is not heard")
+                }
+                (false, false) => write!(f, "link {link} to {peer} is down"),
+            },
+            Self::LinkWaiting { link, waiting: Some(why) } => write!(f, "link {link} cannot be used yet: {why}"),
+            Self::LinkWaiting { link, waiting: None } => write!(f, "link {link} is ready on this node"),
+            Self::PingChanged { answers: true, target: Some(target) } => write!(f, "ping node {target} answers"),
+            Self::PingChanged { answers: true, target: None } => f.write_str("a ping node answers"),
+            Self::PingChanged { answers: false, target: Some(target) } => write!(
+                f,
+                "no ping node answers ({target} did last): this node may be cut off, so it takes nothing over"
+            ),
+            Self::PingChanged { answers: false, target: None } => {
+                f.write_str("no ping node answers: this node may be cut off, so it takes nothing over")
+            }
+            Self::Cleared { group, evidence } => write!(
+                f,
+                "{group} may start here: {}",
+                list(evidence, |(peer, why)| format!("{peer} {why}"))
+            ),
+            Self::Refused { group, peer, why } => write!(f, "{group} is not taken over: {}", DoubtAbout(peer, why)),
+            Self::Placed { group, node: Some(node), reason } => write!(f, "{group} belongs on {node}: {reason}"),
+            Self::Placed { group, node: None, reason } => write!(f, "{group} has no place: {reason}"),
+            Self::GroupStarting { group, term } => write!(f, "{group} starts here (term {term})"),
+            Self::GroupStarted { group, term, took } => {
+                write!(f, "{group} runs here, started in {} (term {term})", Span(*took))
+            }
+            Self::GroupAdopted { group, term } => {
+                write!(f, "{group} was found running here and is kept (term {term})")
+            }
+            Self::GroupStopping { group, because } => write!(f, "{group} stops here: {because}"),
+            Self::GroupStopped { group, took } => write!(f, "{group} stopped here in {}", Span(*took)),
+            Self::GroupBlocked { group, resource, outcome } => write!(
+                f,
+                "{group} is blocked: stop of {resource}: {outcome}; it starts nowhere else until {resource} is stopped \
+                 by hand on this node"
+            ),
+            Self::GroupUnblocked { group } => write!(f, "{group} is no longer blocked: it was seen stopped"),
+            Self::PeerRuns { group, peer, term } => write!(f, "{group} runs on {peer} (term {term})"),
+            Self::BothActive { group, peer, mine, theirs, keep } => {
+                let choice = if *keep { "this node keeps it" } else { "this node lets go" };
+                write!(f, "{group} runs here (term {mine}) and on {peer} (term {theirs}): {choice}")
+            }
+            Self::AgentFailed { group, resource, action, outcome, then } => {
+                write!(f, "{group}: {action} of {resource} failed: {outcome}; {then}")
+            }
+            Self::MonitorSlow { group, resource, timeout } => write!(
+                f,
+                "{group}: monitor of {resource} took longer than {}; it counts as failed only if that repeats",
+                Span(*timeout)
+            ),
+            Self::AddressPutBack { group, address } => write!(
+                f,
+                "{group}: somebody removed address {address} from this node, it was put back; find out who did"
+            ),
+            Self::AddressFailed { group, address, why } => {
+                write!(f, "{group}: address {address} could not be renewed: {why}")
+            }
+            Self::AddressConflict { group, address, mac } => write!(
+                f,
+                "{group}: address conflict: {mac} has {address} too; find that machine and take the address off it"
+            ),
+            Self::Wished { wish, author } => write!(f, "{author} asked: {wish}"),
+            Self::ConfigDiffers { peer, sections: none } if none.is_empty() => {
+                write!(f, "{peer} has the same configuration")
+            }
+            Self::ConfigDiffers { peer, sections: differ } => write!(
+                f,
+                "the configuration of {peer} differs in {}; copy one cluster.toml to all nodes",
+                sections(differ)
+            ),
+            Self::DatagramRefused { why, source, count } => {
+                write!(f, "refused a datagram from {source}: {why} (so far {count})")
+            }
+            Self::DiskChanged { error: Some(error) } => write!(
+                f,
+                "cannot write to disk: {error}; the cluster works on, but forgets terms and wishes at a restart"
+            ),
+            Self::DiskChanged { error: None } => f.write_str("the disk can be written again"),
+            Self::Leaving => f.write_str("the daemon was told to end: it hands over what it runs"),
+        }
+    }
+}
+
+impl fmt::Display for JoinReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AllHeard => f.write_str("all nodes are heard"),
+            Self::Initdead(initdead) => write!(f, "initdead {} is over", Span(*initdead)),
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Moves { to, reason } => write!(f, "it moves to {to}: {reason}"),
+            Self::Leaving => f.write_str("the daemon ends"),
+            Self::Isolated { silence, ping_silence: Some(ping) } => write!(
+                f,
+                "cut off: no peer for {}, no ping node for {}; a peer may take it over soon",
+                Span(*silence),
+                Span(*ping)
+            ),
+            Self::Isolated { silence, ping_silence: None } => write!(
+                f,
+                "cut off: no peer for {}, and no ping node ever answered; a peer may take it over soon",
+                Span(*silence)
+            ),
+            Self::Paused { gap } => {
+                write!(f, "this node stood still for {}: a peer may have taken it over", Span(*gap))
+            }
+            Self::BothActive { peer } => write!(f, "{peer} runs it too, with the better right"),
+            Self::Failed { resource } => write!(f, "{resource} failed"),
+            Self::Leftover => f.write_str("parts of it were found running, though it does not belong here"),
+        }
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RestartHere => f.write_str("it is started again here"),
+            Self::Leave { able_again: Some(after) } => {
+                write!(f, "the group leaves this node, which may have it again after {}", Span(*after))
+            }
+            Self::Leave { able_again: None } => f.write_str(
+                "the group leaves this node, which may have it again once the cause is mended and the daemon restarted",
+            ),
+            Self::Block => f.write_str("the group is blocked until a human has stopped it"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Preferred => f.write_str("preferred node"),
+            Self::StaysPut => f.write_str("it ran there already and stays"),
+            Self::Wished { author } => write!(f, "moved there by {author}"),
+            Self::BestAble { instead_of } if instead_of.is_empty() => f.write_str("best able node"),
+            Self::BestAble { instead_of } => write!(f, "best able node ({})", unable(instead_of)),
+            Self::Failback => f.write_str("goes back to the better node (auto_failback)"),
+            Self::NobodyElse { because } => write!(f, "no other node is able, though this one {because}"),
+            Self::HolderMayLive { holder } => write!(f, "{holder} is lost, but may still run it"),
+            Self::Blocked { node } => write!(f, "blocked: a stop failed on {node}"),
+            Self::NobodyAble { nodes } => write!(f, "no node is able ({})", unable(nodes)),
+            Self::Starting => f.write_str("this node is still starting"),
+        }
+    }
+}
+
+impl fmt::Display for Unable {
+    /// The rest of a sentence that begins with the node's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeverHeard => "was never heard",
+            Self::Lost => "is lost",
+            Self::Dead => "is dead",
+            Self::Left => "left",
+            Self::Starting => "is starting",
+            Self::Leaving => "is leaving",
+            Self::Standby => "is in standby",
+            Self::NoPing => "does not see the ping node",
+            Self::Failed => "failed to run it a short time ago",
+            Self::Unfit => "cannot run it",
+            Self::Excluded => "has no such group",
+            Self::OtherVersion => "runs another version",
+        })
+    }
+}
+
+impl fmt::Display for Evidence {
+    /// The rest of a sentence that begins with the peer's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Consent => f.write_str("consents"),
+            Self::Goodbye => f.write_str("said goodbye"),
+            Self::Operator { author } => write!(f, "is dead, says {author}"),
+            Self::Guard { silence, ping, silent_probes } => {
+                write!(f, "is silent for {}", Span(*silence))?;
+                if let Some((target, age)) = ping {
+                    write!(f, ", ping node {target} answered {} ago", Span(*age))?;
+                }
+                if *silent_probes > 0 {
+                    write!(f, ", {silent_probes} probes of its addresses stayed silent")?;
+                }
+                Ok(())
+            }
+            Self::Unguarded { silence } => {
+                write!(f, "is silent for {}, and no guard was asked for", Span(*silence))
+            }
+        }
+    }
+}
+
+/// What a doubt says of one peer: a whole sentence, `heartbeat lost, but 10.0.0.100 still answers from alpha's 02:…`.
+#[derive(Debug, Clone, Copy)]
+pub struct DoubtAbout<'a>(pub &'a str, pub &'a Doubt);
+
+impl fmt::Display for DoubtAbout<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(peer, doubt) = self;
+        match doubt {
+            Doubt::NoConsent => write!(f, "{peer} is up and has not agreed yet"),
+            Doubt::RunsThere => write!(f, "{peer} is up and runs it"),
+            Doubt::NotLostYet { silence } => write!(f, "{peer} is silent for {}, not lost yet", Span(*silence)),
+            Doubt::PingSilent { silence: Some(silence) } => write!(
+                f,
+                "{peer} is lost, but no ping node answered for {}: this node may be the one that is cut off",
+                Span(*silence)
+            ),
+            Doubt::PingSilent { silence: None } => write!(
+                f,
+                "{peer} is lost, but no ping node ever answered: this node may be the one that is cut off"
+            ),
+            Doubt::PingTooNew { answers_for } => write!(
+                f,
+                "{peer} is lost, but the ping node answers only for {}: it has to for a whole deadtime",
+                Span(*answers_for)
+            ),
+            Doubt::Probing { address, silent_probes } => write!(
+                f,
+                "{peer} is lost; whether {address} still answers is being asked (silent so far: {silent_probes})"
+            ),
+            Doubt::AddressAnswers { address, mac } => {
+                write!(f, "heartbeat lost, but {address} still answers from {peer}'s {mac}")
+            }
+            Doubt::AddressConflict { address, mac } => {
+                write!(f, "address conflict: {address} answers from {mac}, a machine outside the cluster")
+            }
+            Doubt::Unwitnessed { address, why } => {
+                write!(
+                    f,
+                    "{peer} is lost, but nobody on the network of {address} answers, so its silence proves nothing"
+                )?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, " ({why})"))
+            }
+            Doubt::JustPaused => write!(
+                f,
+                "this node stood still: it has to hear {peer} or wait a deadtime before it takes over"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "malformed",
+            Self::ForeignCluster => "of another cluster",
+            Self::UnknownKey => "signed with a key id that authkeys does not have",
+            Self::BadTag => "signed with another key",
+            Self::UnknownNode => "from a node that is not in the configuration",
+            Self::OwnName => "from this node's own name",
+            Self::Replayed => "seen before or too old",
+            Self::Unproven => "of another life of its sender that has not proved itself",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

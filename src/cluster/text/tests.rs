@@ -1,0 +1,143 @@
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::agent::{Action, ExitCode, Outcome};
+use crate::wire::{Incarnation, Mac, Term};
+
+const ALPHA: Mac = Mac([2, 0, 0, 0, 0, 0x0a]);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn spans_have_the_unit_that_fits() {
+    for (micros, text) in [
+        (0, "0 ms"),
+        (99, "0.0 ms"),
+        (340, "0.3 ms"),
+        (1_999, "1 ms"),
+        (512_900, "512 ms"),
+        (9_999_999, "9999 ms"),
+        (10_000_000, "10 s"),
+        (12_590_000, "12.5 s"),
+        (3_600_000_000, "3600 s"),
+    ] {
+        assert_eq!(Span(Duration::from_micros(micros)).to_string(), text);
+    }
+}
+
+fn group() -> String {
+    "web".to_owned()
+}
+
+fn refused(why: Doubt) -> Event {
+    Event::Refused { group: group(), peer: "alpha".into(), why }
+}
+
+#[test]
+fn events_are_sentences_with_their_numbers() {
+    let guard = Evidence::Guard {
+        silence: ms(512),
+        ping: Some((Ipv4Addr::new(10, 0, 0, 254).into(), ms(20))),
+        silent_probes: 3,
+    };
+    let failed = Outcome::Exited { code: ExitCode::Generic, reason: Some("configuration is broken".into()) };
+    for (event, level, text) in [
+        (
+            Event::PeerLost { peer: "alpha".into(), silence: ms(512), deadtime: ms(500) },
+            Level::Warn,
+            "silence 512 ms > deadtime 500 ms: alpha is lost",
+        ),
+        (
+            refused(Doubt::AddressAnswers { address: "10.0.0.100".into(), mac: ALPHA }),
+            Level::Warn,
+            "web is not taken over: heartbeat lost, but 10.0.0.100 still answers from alpha's 02:00:00:00:00:0a",
+        ),
+        (
+            refused(Doubt::PingSilent { silence: Some(ms(800)) }),
+            Level::Warn,
+            "web is not taken over: alpha is lost, but no ping node answered for 800 ms: this node may be the one \
+             that is cut off",
+        ),
+        (
+            Event::Cleared { group: group(), evidence: vec![("alpha".into(), guard)] },
+            Level::Warn,
+            "web may start here: alpha is silent for 512 ms, ping node 10.0.0.254 answered 20 ms ago, 3 probes of its \
+             addresses stayed silent",
+        ),
+        (
+            Event::Placed {
+                group: group(),
+                node: Some("beta".into()),
+                reason: Reason::BestAble { instead_of: vec![("alpha".into(), Unable::Standby)] },
+            },
+            Level::Info,
+            "web belongs on beta: best able node (alpha is in standby)",
+        ),
+        (
+            Event::GroupBlocked { group: group(), resource: "nginx".into(), outcome: Outcome::TimedOut },
+            Level::Error,
+            "web is blocked: stop of nginx: timed out and was killed; it starts nowhere else until nginx is stopped \
+             by hand on this node",
+        ),
+        (
+            Event::AgentFailed {
+                group: group(),
+                resource: "nginx".into(),
+                action: Action::Start,
+                outcome: failed,
+                then: Recovery::Leave { able_again: Some(ms(60_000)) },
+            },
+            Level::Warn,
+            "web: start of nginx failed: exit 1 (failed): configuration is broken; the group leaves this node, which \
+             may have it again after 60 s",
+        ),
+        (
+            Event::GroupStopping {
+                group: group(),
+                because: StopReason::Isolated { silence: ms(395), ping_silence: None },
+            },
+            Level::Warn,
+            "web stops here: cut off: no peer for 395 ms, and no ping node ever answered; a peer may take it over soon",
+        ),
+        (
+            Event::GroupStarted { group: group(), term: Term(0x0501), took: ms(31) },
+            Level::Info,
+            "web runs here, started in 31 ms (term 5.1)",
+        ),
+        (
+            Event::Started { node: "alpha".into(), incarnation: Incarnation(0xfeed) },
+            Level::Info,
+            "the daemon of alpha started (incarnation 000000000000feed)",
+        ),
+        (
+            Event::LinkChanged { link: "lan".into(), peer: "beta".into(), heard: false, hears: true },
+            Level::Warn,
+            "link lan works one way: beta hears this node, but is not heard",
+        ),
+        (
+            Event::ConfigDiffers { peer: "beta".into(), sections: vec![Section::Guard, Section::Groups] },
+            Level::Warn,
+            "the configuration of beta differs in [guard], [[group]]; copy one cluster.toml to all nodes",
+        ),
+        (
+            Event::DatagramRefused { why: Reject::BadTag, source: "10.0.0.9:694".into(), count: 10 },
+            Level::Warn,
+            "refused a datagram from 10.0.0.9:694: signed with another key (so far 10)",
+        ),
+    ] {
+        assert_eq!(event.to_string(), text);
+        assert_eq!(event.level(), level, "{text}");
+    }
+}
+
+#[test]
+fn good_news_is_not_a_warning() {
+    let link = Event::LinkChanged { link: "lan".into(), peer: "beta".into(), heard: true, hears: true };
+    assert_eq!(link.level(), Level::Info);
+    assert_eq!(Event::DiskChanged { error: None }.level(), Level::Info);
+    assert_eq!(Event::PingChanged { answers: true, target: None }.level(), Level::Info);
+    let starting = Event::Placed { group: group(), node: None, reason: Reason::Starting };
+    assert_eq!(starting.level(), Level::Info);
+}
