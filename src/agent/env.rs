@@ -86,7 +86,8 @@ impl Call<'_> {
             environment.insert("LUBDUB_LEASE".to_owned(), seconds.to_string().into());
         }
         if let Some(not_after) = self.not_after {
-            environment.insert("LUBDUB_NOT_AFTER".to_owned(), not_after.as_micros().to_string().into());
+            environment
+                .insert("LUBDUB_NOT_AFTER".to_owned(), not_after.as_micros().to_string().into());
         }
         environment
     }

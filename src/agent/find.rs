@@ -28,7 +28,9 @@ pub struct Agents {
 #[derive(Debug, Error)]
 pub enum FindError {
     /// It is in none of the directories.
-    #[error("there is no agent '{agent}' in {dirs}; install it there, or name its directory in {VARIABLE}")]
+    #[error(
+        "there is no agent '{agent}' in {dirs}; install it there, or name its directory in {VARIABLE}"
+    )]
     Missing {
         /// The agent.
         agent: AgentName,
@@ -184,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_first_directory_wins() {
-        let (first, second) = (directory(&[("a", 0o755)]), directory(&[("a", 0o755), ("b", 0o755)]));
+        let (first, second) =
+            (directory(&[("a", 0o755)]), directory(&[("a", 0o755), ("b", 0o755)]));
         let agents = agents(&[&first, &second]);
         assert_eq!(find(&agents, "a").unwrap(), first.path().join("a"));
         assert_eq!(find(&agents, "b").unwrap(), second.path().join("b"));
@@ -220,7 +223,8 @@ mod tests {
         let missing = dir.path().join("none");
         let agents = Agents::new(vec![missing, dir.path().to_owned()], agents(&[]).owners);
         let list = agents.list().unwrap();
-        let shown: Vec<_> = list.iter().map(|(name, found)| (name.0.as_str(), found.is_ok())).collect();
+        let shown: Vec<_> =
+            list.iter().map(|(name, found)| (name.0.as_str(), found.is_ok())).collect();
         assert_eq!(shown, [("bad", false), ("good", true)]);
     }
 
@@ -231,7 +235,11 @@ mod tests {
         assert_eq!(dirs("/usr/sbin/lubdub"), [Path::new("/usr/sbin/resource-agents"), system]);
         assert_eq!(
             dirs("/src/lubdub/target/debug/lubdub"),
-            [Path::new("/src/lubdub/target/debug/resource-agents"), Path::new("/src/lubdub/resource-agents"), system]
+            [
+                Path::new("/src/lubdub/target/debug/resource-agents"),
+                Path::new("/src/lubdub/resource-agents"),
+                system
+            ]
         );
         let named = Agents::of_program(Path::new("/none"), Some(OsStr::new("/a:/b")));
         assert_eq!(named.dirs, [Path::new("/a"), Path::new("/b")]);

@@ -96,7 +96,8 @@ impl MetaData {
     ///
     /// A [`MetaDataError`]. What is optional in the API may be missing.
     pub fn parse(text: &str) -> Result<Self, MetaDataError> {
-        let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..Default::default() };
+        let options =
+            ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..Default::default() };
         let document = Document::parse_with_options(text.trim_start(), options)?;
         let root = document.root_element();
         if !root.has_tag_name("resource-agent") {
@@ -107,7 +108,9 @@ impl MetaData {
             version: root.attribute("version").map(str::to_owned),
             shortdesc: text_of(root, "shortdesc"),
             longdesc: text_of(root, "longdesc"),
-            parameters: within(root, "parameters", "parameter").map(parameter).collect::<Result<_, _>>()?,
+            parameters: within(root, "parameters", "parameter")
+                .map(parameter)
+                .collect::<Result<_, _>>()?,
             actions: within(root, "actions", "action").map(action).collect::<Result<_, _>>()?,
         })
     }
@@ -132,7 +135,9 @@ fn kind(content: Node<'_, '_>) -> Kind {
         Some("boolean") => Kind::Boolean,
         Some("select") => {
             let options = content.children().filter(|child| child.has_tag_name("option"));
-            Kind::Select(options.filter_map(|option| option.attribute("value")).map(str::to_owned).collect())
+            Kind::Select(
+                options.filter_map(|option| option.attribute("value")).map(str::to_owned).collect(),
+            )
         }
         Some(_) | None => Kind::String,
     }
@@ -224,7 +229,10 @@ mod tests {
     fn all_of_it_is_read() {
         let data = MetaData::parse(SAMPLE).unwrap();
         assert_eq!((data.name.as_str(), data.version.as_deref()), ("sample", Some("2.1")));
-        assert_eq!((data.shortdesc.as_str(), data.longdesc.as_str()), ("A sample", "A long story."));
+        assert_eq!(
+            (data.shortdesc.as_str(), data.longdesc.as_str()),
+            ("A sample", "A long story.")
+        );
         let [ip, port, mode] = data.parameters.as_slice() else { panic!("{:?}", data.parameters) };
         assert!(ip.required && ip.unique && ip.default.is_none() && ip.kind == Kind::String);
         assert_eq!(ip.longdesc, "Which & where.");
@@ -243,15 +251,27 @@ mod tests {
     #[test]
     fn what_is_not_meta_data_is_refused() {
         assert!(matches!(MetaData::parse("Usage: nginx start|stop"), Err(MetaDataError::Xml(_))));
-        assert!(matches!(MetaData::parse("<html/>"), Err(MetaDataError::Root(root)) if root == "html"));
-        assert!(matches!(MetaData::parse("<resource-agent/>"), Err(MetaDataError::Nameless { line: 1, .. })));
+        assert!(
+            matches!(MetaData::parse("<html/>"), Err(MetaDataError::Root(root)) if root == "html")
+        );
+        assert!(matches!(
+            MetaData::parse("<resource-agent/>"),
+            Err(MetaDataError::Nameless { line: 1, .. })
+        ));
         let bomb = format!("<resource-agent name='x'>{}</resource-agent>", "<a/>".repeat(20_000));
         assert!(matches!(MetaData::parse(&bomb), Err(MetaDataError::Xml(_))));
     }
 
     #[test]
     fn times_have_units() {
-        let table = [("20", 20_000), ("20s", 20_000), ("5 sec", 5_000), ("250ms", 250), ("2m", 120_000), ("1h", 3_600_000)];
+        let table = [
+            ("20", 20_000),
+            ("20s", 20_000),
+            ("5 sec", 5_000),
+            ("250ms", 250),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+        ];
         for (text, millis) in table {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }

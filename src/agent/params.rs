@@ -41,13 +41,20 @@ impl MetaData {
     /// Everything that is wrong with these parameters.
     #[must_use]
     pub fn check(&self, params: &BTreeMap<String, String>) -> Vec<ParamProblem> {
-        let missing = self.parameters.iter().filter(|known| known.required && !params.contains_key(&known.name));
-        let missing = missing
-            .map(|known| ParamProblem::Missing { name: known.name.clone(), shortdesc: known.shortdesc.clone() });
+        let missing = self
+            .parameters
+            .iter()
+            .filter(|known| known.required && !params.contains_key(&known.name));
+        let missing = missing.map(|known| ParamProblem::Missing {
+            name: known.name.clone(),
+            shortdesc: known.shortdesc.clone(),
+        });
         let given = params.iter().filter_map(|(name, value)| {
             match self.parameters.iter().find(|known| known.name == *name) {
                 Some(known) => known.problem_with(value),
-                None => Some(ParamProblem::Unknown { name: name.clone(), nearest: self.nearest(name) }),
+                None => {
+                    Some(ParamProblem::Unknown { name: name.clone(), nearest: self.nearest(name) })
+                }
             }
         });
         missing.chain(given).collect()
@@ -96,7 +103,8 @@ mod tests {
     </parameters></resource-agent>"#;
 
     fn problems(params: &[(&str, &str)]) -> Vec<String> {
-        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let params =
+            params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         MetaData::parse(AGENT).unwrap().check(&params).iter().map(ToString::to_string).collect()
     }
 
@@ -108,7 +116,13 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
         assert_eq!(
-            problems(&[("log", "maybe"), ("mode", "c"), ("port", "http"), ("prot", "1"), ("something", "")]),
+            problems(&[
+                ("log", "maybe"),
+                ("mode", "c"),
+                ("port", "http"),
+                ("prot", "1"),
+                ("something", "")
+            ]),
             [
                 "the parameter 'ip' is missing (Address)",
                 "the parameter 'log' is 'maybe', but must be true or false",

@@ -14,7 +14,8 @@ pub fn reason(stderr: &[u8]) -> Option<String> {
     let given = text.lines().rev().find_map(|line| line.strip_prefix(PREFIX));
     let last = || text.lines().rev().find(|line| !line.trim().is_empty());
     let words = given.or_else(last)?;
-    let clean = words.trim().chars().filter(|c| !c.is_control()).take(LENGTH_MAX).collect::<String>();
+    let clean =
+        words.trim().chars().filter(|c| !c.is_control()).take(LENGTH_MAX).collect::<String>();
     (!clean.is_empty()).then_some(clean)
 }
 

@@ -58,15 +58,20 @@ pub(super) fn place<'a>(snapshot: &Snapshot, group: &'a GroupView) -> Place<'a> 
         (Some(one), None) => return Place::Started(one),
         (None, _) => {}
     }
-    // Of nodes in the middle of something the one that lets go comes first: the other waits for it.
-    let changing = [Run::Stopping, Run::Starting, Run::Claiming, Run::Unknown];
-    if let Some((name, run)) =
-        changing.into_iter().find_map(|run| with(run).next().map(|name| (name, run)))
-    {
+    let first =
+        |runs: [Run; 2]| runs.into_iter().find_map(|run| with(run).next().map(|name| (name, run)));
+    // Of two nodes in the middle of something the one that lets go comes first: the other waits for it. A node that
+    // only wants to start waits for the silent one.
+    if let Some((name, run)) = first([Run::Stopping, Run::Starting]) {
         return Place::Changing(name, run);
     }
-    match holders(false).find(|(name, run)| *run != Run::Stopped && may_live(snapshot, name)) {
-        Some((name, _)) => Place::MayRun(name),
+    if let Some((name, _)) =
+        holders(false).find(|(name, run)| *run != Run::Stopped && may_live(snapshot, name))
+    {
+        return Place::MayRun(name);
+    }
+    match first([Run::Claiming, Run::Unknown]) {
+        Some((name, run)) => Place::Changing(name, run),
         None => Place::Nowhere,
     }
 }

@@ -225,7 +225,6 @@ fn standing_by(now: &Snapshot, node: &str) -> Progress {
                     | Reason::Wished { .. }
                     | Reason::BestAble { .. }
                     | Reason::Failback
-                    | Reason::HolderMayLive { .. }
                     | Reason::Blocked { .. }
                     | Reason::NobodyAble { .. }
                     | Reason::Starting => Progress::Waiting(going_on(group, place)),

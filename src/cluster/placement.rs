@@ -27,11 +27,6 @@ pub enum Reason {
         /// What is wrong with its holder.
         because: Unable,
     },
-    /// Its holder is lost, and not proven dead.
-    HolderMayLive {
-        /// Which.
-        holder: String,
-    },
     /// A stop failed there: a human is needed.
     Blocked {
         /// Where.

@@ -323,7 +323,6 @@ impl fmt::Display for Reason {
             Self::NobodyElse { because } => {
                 write!(f, "no other node is able, though this one {because}")
             }
-            Self::HolderMayLive { holder } => write!(f, "{holder} is lost, but may still run it"),
             Self::Blocked { node } => write!(f, "blocked: a stop failed on {node}"),
             Self::NobodyAble { nodes } => write!(f, "no node is able ({})", unable(nodes)),
             Self::Starting => f.write_str("this node is still starting"),

@@ -78,7 +78,6 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
 
 fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
     let name = &group.name;
-    let doubts = || group.doubts.iter().map(|(peer, doubt)| DoubtAbout(peer, doubt).to_string());
     match view::place(snapshot, group) {
         Place::Started(_) => None,
         Place::Blocked(node) => Some(
@@ -96,65 +95,58 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
         ),
         Place::Changing(node, run) => {
             let doing = view::run_word(run);
-            Some(Finding::degraded(format!("{name} has no holder at this moment: {doing} on {node}")).because(doubts()))
+            Some(doubted(group, format!("{name} has no holder at this moment: {doing} on {node}")))
         }
-        Place::MayRun(node) => {
-            let finding = Finding::degraded(format!("{name}: {node} is silent, but may still run it")).because(doubts());
-            let advice = group.doubts.iter().filter_map(|(peer, doubt)| advice(peer, doubt));
-            let finding = advice.fold(finding, Finding::todo);
-            // Where the address still answers its holder lives: no word of an operator must make that two.
-            let answers = group.doubts.iter().any(|(_, doubt)| matches!(doubt, Doubt::AddressAnswers { .. }));
-            Some(if answers {
-                finding
-            } else {
-                finding.todo(format!("if {node} is really off: lubdub confirm-dead {node}"))
+        Place::MayRun(node) => Some(doubted(group, format!("{name}: {node} is silent, but may still run it"))),
+        Place::Nowhere => {
+            let finding = doubted(group, format!("{name} runs nowhere: {}", group.reason));
+            Some(match &group.reason {
+                Reason::NobodyAble { .. } => {
+                    finding.todo("bring a node back, or mend what failed (lubdub history says what did)")
+                }
+                Reason::Preferred
+                | Reason::StaysPut
+                | Reason::Wished { .. }
+                | Reason::BestAble { .. }
+                | Reason::Failback
+                | Reason::NobodyElse { .. }
+                | Reason::Blocked { .. }
+                | Reason::Starting => finding,
             })
         }
-        Place::Nowhere => Some(nowhere(group).because(doubts())),
     }
 }
 
-fn nowhere(group: &GroupView) -> Finding {
-    let finding = Finding::degraded(format!("{} runs nowhere: {}", group.name, group.reason));
-    match &group.reason {
-        Reason::NobodyAble { .. } => {
-            finding.todo("bring a node back, or mend what failed (lubdub history says what did)")
-        }
-        Reason::HolderMayLive { holder } => {
-            finding.todo(format!("if {holder} is really off: lubdub confirm-dead {holder}"))
-        }
-        Reason::Preferred
-        | Reason::StaysPut
-        | Reason::Wished { .. }
-        | Reason::BestAble { .. }
-        | Reason::Failback
-        | Reason::NobodyElse { .. }
-        | Reason::Blocked { .. }
-        | Reason::Starting => finding,
-    }
+/// What stands in the way of a group's start, and what an operator can do about it.
+fn doubted(group: &GroupView, what: String) -> Finding {
+    let why = group.doubts.iter().map(|(peer, doubt)| DoubtAbout(peer, doubt).to_string());
+    let advice = group.doubts.iter().flat_map(|(peer, doubt)| advice(peer, doubt));
+    advice.fold(Finding::degraded(what).because(why), Finding::todo)
 }
 
-/// What an operator can do about a doubt; `None` where waiting is all.
-fn advice(peer: &str, doubt: &Doubt) -> Option<String> {
+/// What an operator can do about a doubt; nothing where waiting is all. Where the address still answers its holder
+/// lives: nobody must be led to vouch for its death.
+fn advice(peer: &str, doubt: &Doubt) -> Vec<String> {
+    let vouch = format!("if {peer} is really off: lubdub confirm-dead {peer}");
     match doubt {
-        Doubt::AddressAnswers { .. } => Some(format!(
+        Doubt::AddressAnswers { .. } => vec![format!(
             "the service on {peer} still answers: look at its heartbeat links and its lubdub daemon"
-        )),
+        )],
         Doubt::PingSilent { .. } => {
-            Some("look at the network of this node, then at the ping node".to_owned())
+            vec!["look at the network of this node, then at the ping node".to_owned(), vouch]
         }
         Doubt::AddressConflict { mac, .. } => {
-            Some(format!("find the machine {mac} and take the address off it"))
+            vec![format!("find the machine {mac} and take the address off it")]
         }
         Doubt::Unwitnessed { .. } => {
-            Some("look at the service network: cable, switch, interface".to_owned())
+            vec!["look at the service network: cable, switch, interface".to_owned(), vouch]
         }
         Doubt::NoConsent
         | Doubt::RunsThere
         | Doubt::NotLostYet { .. }
         | Doubt::PingTooNew { .. }
         | Doubt::Probing { .. }
-        | Doubt::JustPaused => None,
+        | Doubt::JustPaused => Vec::new(),
     }
 }
 

@@ -204,7 +204,9 @@ fn group_row(snapshot: &Snapshot, group: &GroupView) -> Row {
             (format!("{one}+{other}"), Tone::Bad, "RUNS TWICE, see below".to_owned())
         }
         Place::Changing(node, run) => (node.to_owned(), Tone::Warn, view::run_word(run).to_owned()),
-        Place::MayRun(node) => (format!("{node}?"), Tone::Bad, group.reason.to_string()),
+        Place::MayRun(node) => {
+            (format!("{node}?"), Tone::Bad, "silent, but may still run it, see below".to_owned())
+        }
         Place::Nowhere => ("nowhere".to_owned(), Tone::Bad, group.reason.to_string()),
     };
     let mut details = vec![what];

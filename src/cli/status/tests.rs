@@ -179,13 +179,26 @@ fn peer_lost_and_its_address_still_answers() {
     let mut status = fine();
     lose_beta(&mut status, secs(12));
     let web = group(&mut status);
-    web.holders = vec![("beta".into(), Run::Started, TERM)];
-    web.target = None;
-    web.reason = Reason::HolderMayLive { holder: "beta".into() };
+    web.holders = vec![("alpha".into(), Run::Claiming, TERM), ("beta".into(), Run::Started, TERM)];
     web.doubts =
         vec![("beta".into(), Doubt::AddressAnswers { address: "10.0.0.100".into(), mac: BETAS })];
     stopped_here(web);
     check("peer_lost_refused", &status, Exit::Degraded);
+}
+
+#[test]
+fn peer_never_heard_and_no_ping_node() {
+    let mut status = fine();
+    let beta = &mut status.snapshot.nodes[1];
+    (beta.state, beta.ping, beta.peer) = (NodeState::Unknown, None, None);
+    status.snapshot.nodes[0].ping = Some(false);
+    status.snapshot.ping[0] =
+        PingView { target: PING, answered: None, answers: false, error: None };
+    let web = group(&mut status);
+    web.holders = vec![("alpha".into(), Run::Claiming, TERM)];
+    web.doubts = vec![("beta".into(), Doubt::PingSilent { silence: None })];
+    stopped_here(web);
+    check("alone_and_cut_off", &status, Exit::Degraded);
 }
 
 #[test]
