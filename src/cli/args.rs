@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::agent::Action;
+use crate::lab;
 use crate::control::DEFAULT_SOCKET;
 
 const EXIT_CODES: &str = "Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 the cluster is degraded (status), \
@@ -85,6 +86,8 @@ pub(super) enum Verb {
     /// Add, remove, show or announce an address; what the agent IPaddr uses
     #[command(subcommand)]
     Ip(IpVerb),
+    #[command(flatten)]
+    Lab(lab::Helper),
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +148,9 @@ pub(super) enum AgentVerb {
         /// A parameter; may be repeated
         #[arg(short = 'p', value_name = "KEY=VALUE", value_parser = parameter)]
         params: Vec<(String, String)>,
+        /// How long it may take until it is killed
+        #[arg(long, value_name = "SECONDS", default_value = "60s", value_parser = seconds)]
+        timeout: Duration,
     },
 }
 

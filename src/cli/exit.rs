@@ -7,7 +7,7 @@ use crate::control::ClientError;
 
 /// Exit codes of every subcommand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// 0: fine.
     Fine,
     /// 1: what was asked for did not happen.
@@ -20,32 +20,27 @@ pub enum Exit {
     NoDaemon,
     /// The code of the agent (`agent run`).
     Agent(u8),
-}
-
-impl Exit {
-    /// The number.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Fine => 0,
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::Degraded => 3,
-            Self::NoDaemon => 4,
-            Self::Agent(code) => code,
-        }
-    }
+    /// As the laboratory ended (its helpers and `demo`).
+    Lab(ExitCode),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        exit.code().into()
+        match exit {
+            Exit::Fine => 0.into(),
+            Exit::Failed => 1.into(),
+            Exit::Usage => 2.into(),
+            Exit::Degraded => 3.into(),
+            Exit::NoDaemon => 4.into(),
+            Exit::Agent(code) => code.into(),
+            Exit::Lab(code) => code,
+        }
     }
 }
 
 /// Why a subcommand ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(super) enum Failure {
     /// What was asked for did not happen.
     #[error("{0}")]
     Failed(String),
@@ -63,7 +58,7 @@ pub enum Failure {
 impl Failure {
     /// How the program ends because of it. A reader that has gone (`| head`) had what it wanted.
     #[must_use]
-    pub fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Failed(_) => Exit::Failed,
             Self::Usage(_) => Exit::Usage,

@@ -3,7 +3,9 @@
 //! It owns all that is printed, and the exit codes. It must not know the core's insides, nor decide anything: whatever
 //! changes the cluster is asked of the daemon. Driven by `main`, by agents (`lubdub ip`), and by people.
 
+mod agent;
 mod args;
+mod check;
 mod daemon;
 mod exit;
 mod history;
@@ -21,6 +23,8 @@ use clap::Parser;
 use args::{Arguments, Verb};
 use daemon::Daemon;
 use exit::{Exit, Failure};
+
+use crate::wire::Keys;
 
 /// Does what the command line asks for, and says how it went.
 #[must_use]
@@ -62,8 +66,14 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         Verb::ConfirmDead { node, yes, patience } => {
             wish::confirm_dead(&mut connect()?, node, yes, patience.timeout)
         }
-        Verb::Run(_) | Verb::Check(_) | Verb::Keygen(_) | Verb::Agent(_) | Verb::Ip(_) => {
-            Err(Failure::Failed("this command is not joined to its module yet".to_owned()))
+        Verb::Check(args) => check::check(&args),
+        Verb::Keygen(args) => {
+            let text = Keys::generate()
+                .map_err(|error| Failure::Failed(format!("the kernel has no random numbers: {error}")))?;
+            keygen::keygen(&args.file, args.force, &text)
         }
+        Verb::Agent(verb) => agent::agent(verb),
+        Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
+        Verb::Run(_) | Verb::Ip(_) => Err(Failure::Failed("not joined to the daemon yet".to_owned())),
     }
 }

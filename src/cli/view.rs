@@ -88,7 +88,7 @@ pub(super) fn run_word(run: Run) -> &'static str {
     match run {
         Run::Unknown => "being looked at",
         Run::Stopped => "stopped",
-        Run::Claiming => "about to start",
+        Run::Claiming => "waiting to start",
         Run::Starting => "starting",
         Run::Started => "started",
         Run::Stopping => "stopping",

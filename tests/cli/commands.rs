@@ -47,7 +47,7 @@ fn switchover_tells_the_way_and_the_end() {
     assert!(ran.stdout.starts_with("web runs on beta, no longer on alpha ("), "{ran:?}");
     assert_eq!(
         ran.stderr,
-        "web moves to beta\nweb is stopping on alpha\nweb is about to start on beta\nweb is starting on beta\n"
+        "web moves to beta\nweb is stopping on alpha\nweb is waiting to start on beta\nweb is starting on beta\n"
     );
     let command = Request::Command(Command::Switchover { group: "web".into(), to: None });
     assert!(player.asked().contains(&command));
