@@ -76,6 +76,7 @@ fn marks_finds_them_in_comments() {
 #[test]
 fn private_places_finds_paths_and_hosts() {
     finds(private_places, "README.md", concat!("see /ho", "me/me/lubdub"));
+    passes(private_places, "tests/fetch.sh", concat!("$cache/ro", "ot/usr ${work}/wo", "rk/x"));
     finds(private_places, "tests/fetch.sh", concat!("https://static.crates", ".io/x"));
     finds(
         private_places,
