@@ -45,7 +45,7 @@ pub(crate) const CRATES: [(&str, &[&str]); 19] = [
     ("netlink_sys", &["daemon", "lab"]),
     ("thread_priority", &["daemon"]),
     ("getrandom", &["daemon", "cli"]),
-    ("clap", &["cli"]),
+    ("clap", &["lab", "cli"]),
     ("tracing", &["control", "daemon", "lab", "cli"]),
     ("tracing_subscriber", &["daemon", "cli"]),
     ("thiserror", &["wire", "config", "agent", "control", "daemon", "lab", "cli"]),
