@@ -93,7 +93,7 @@ fn limit_is_void(limit: u64) -> Result<(), TryReserveError> {
 }
 
 fn raise_thread() -> Result<u8, String> {
-    let value = ThreadPriorityValue::try_from(PRIORITY).map_err(str::to_owned)?;
+    let value = ThreadPriorityValue::try_from(PRIORITY)?;
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     match set_thread_priority_and_policy(
         thread_native_id(),
@@ -104,9 +104,9 @@ fn raise_thread() -> Result<u8, String> {
         Err(error) => {
             let why = match error {
                 PriorityError::OS(code) => io::Error::from_raw_os_error(code).to_string(),
-                PriorityError::Priority(why) => why.to_owned(),
-                PriorityError::PriorityNotInRange(range) => format!("only {range:?} is allowed"),
-                PriorityError::Ffi(why) => why.to_owned(),
+                PriorityError::Priority(_)
+                | PriorityError::PriorityNotInRange(_)
+                | PriorityError::Ffi(_) => error.to_string(),
             };
             Err(format!(
                 "SCHED_FIFO: {why}; set LimitRTPRIO={PRIORITY} in the unit, or run as root"
