@@ -113,9 +113,9 @@ fn raise_thread() -> Result<u8, String> {
         Err(error) => {
             let why = match error {
                 PriorityError::OS(code) => io::Error::from_raw_os_error(code).to_string(),
-                PriorityError::Priority(why) => why.to_owned(),
-                PriorityError::PriorityNotInRange(range) => format!("only {range:?} is allowed"),
-                PriorityError::Ffi(why) => why.to_owned(),
+                PriorityError::Priority(_)
+                | PriorityError::PriorityNotInRange(_)
+                | PriorityError::Ffi(_) => error.to_string(),
             };
             Err(format!(
                 "SCHED_FIFO: {why}; set LimitRTPRIO={PRIORITY} in the unit, or run as root"
