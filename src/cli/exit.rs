@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::control::ClientError;
 
 /// Exit codes of every subcommand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Exit {
     /// 0: fine.
     Fine,
