@@ -104,7 +104,10 @@ impl Installed {
         action: Action,
         timeout: Duration,
     ) -> Result<Finished, String> {
-        let path = self.agents.find(&resource.agent).map_err(|error| error.to_string())?;
+        let found = self.agents.find(&resource.agent).map_err(|error| error.to_string())?;
+        // Agents run in the root directory, where a relative path of LUBDUB_AGENTS leads nowhere.
+        let path =
+            std::path::absolute(&found).map_err(|error| format!("{}: {error}", found.display()))?;
         let call = Call {
             group,
             resource,

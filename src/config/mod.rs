@@ -17,6 +17,7 @@ mod read;
 mod tests;
 mod types;
 
+pub use duration::parse as parse_duration;
 pub use file::{File, load, parse, read};
 pub use ids::{GroupId, LinkId, NodeId, ResourceId};
 pub use problem::{ConfigErrors, Problem};
