@@ -110,10 +110,9 @@ impl Lab {
         let node = self.node(name)?;
         self.switch.cut_all(name)?;
         let off = Moment::now();
-        // Now, since the kernel takes them away in its own time once the node's namespaces end.
-        self.switch.unplug_node(name)?;
         node.kill_all()?;
         self.kernels.forget(name);
+        self.switch.unplug_node(name)?;
         Ok(off)
     }
 
