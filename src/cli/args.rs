@@ -86,6 +86,8 @@ pub(super) enum Verb {
     /// Add, remove, show or announce an address; what the agent IPaddr uses
     #[command(subcommand)]
     Ip(IpVerb),
+    /// Watch a real pair fail over, in network namespaces on this machine
+    Demo(lab::demo::Args),
     #[command(flatten)]
     Lab(lab::Helper),
 }

@@ -90,6 +90,7 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
             keygen::keygen(&args.file, args.force, &text)
         }
         Verb::Agent(verb) => agent::agent(verb),
+        Verb::Demo(args) => Ok(Exit::Lab(crate::lab::demo::run(&args))),
         Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
         Verb::Run(args) => run(args, arguments.socket),
         Verb::Ip(verb) => ip::ip(verb),
