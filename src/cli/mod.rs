@@ -9,6 +9,7 @@ mod check;
 mod daemon;
 mod exit;
 mod history;
+mod ip;
 mod keygen;
 mod output;
 mod status;
@@ -24,6 +25,7 @@ use args::{Arguments, Verb};
 use daemon::Daemon;
 use exit::{Exit, Failure};
 
+use crate::lab;
 use crate::wire::Keys;
 
 /// Does what the command line asks for, and says how it went.
@@ -75,8 +77,8 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         }
         Verb::Agent(verb) => agent::agent(verb),
         Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
-        Verb::Run(_) | Verb::Ip(_) => {
-            Err(Failure::Failed("not joined to the daemon yet".to_owned()))
-        }
+        Verb::Ip(verb) => ip::ip(verb),
+        Verb::Demo(args) => Ok(Exit::Lab(lab::demo::run(&args))),
+        Verb::Run(_) => Err(Failure::Failed("`run` is not joined to the daemon yet".to_owned())),
     }
 }
