@@ -453,3 +453,13 @@ fn the_sample_is_valid_and_complete() {
         assert!(is_shown, "{key} is not in etc/cluster.toml");
     }
 }
+
+/// Everybody has read the sample: it must not work as a key.
+#[test]
+fn the_sample_of_authkeys_is_refused() {
+    let sample = include_str!("../../etc/authkeys");
+    let error = crate::wire::Keys::parse(sample).expect_err("no usable key");
+    assert!(sample.contains("lubdub keygen"), "{error}");
+    let line = 1 + sample.lines().position(|line| line.starts_with("1 sha256")).unwrap();
+    assert!(error.to_string().starts_with(&format!("line {line}: ")), "{error}");
+}

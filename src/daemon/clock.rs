@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::io::unix::AsyncFd;
 
 use super::readiness::readable;
-use crate::cluster::time::Instant;
+use crate::cluster::time::{Instant, micros};
 
 /// Microseconds of `CLOCK_BOOTTIME`, the same for all processes of this machine: what deadlines are told to children in.
 #[must_use]
@@ -28,8 +28,7 @@ pub fn boottime_us() -> u64 {
 )]
 fn read(clock: ClockId) -> u64 {
     let now = clock_gettime(clock).expect("the clock can be read");
-    // Neither clock is before its epoch on a machine that is not broken; if the wall clock is, logs say 1970.
-    u64::try_from(Duration::try_from(now).unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+    micros(Duration::from(now))
 }
 
 /// The daemon's clock. Copies of it agree.
@@ -42,7 +41,6 @@ pub struct Clock {
 impl Clock {
     /// A clock that is at [`Instant::ZERO`] now.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "two clocks made one after the other differ")]
     pub fn start() -> Self {
         Self { zero_us: boottime_us() }
     }

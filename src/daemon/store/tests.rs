@@ -28,10 +28,9 @@ fn record(unix_ms: u64) -> Record {
 }
 
 async fn next(store: &mut Store) -> Option<String> {
-    match tokio::time::timeout(PATIENCE, store.next()).await.expect("news in time") {
-        Input::Remembered { error } => error,
-        other => panic!("{other:?}"),
-    }
+    let news = tokio::time::timeout(PATIENCE, store.next()).await.expect("news in time");
+    let Input::Remembered { error } = news else { panic!("{news:?}") };
+    error
 }
 
 /// Nothing is left to be written, and there are no news.
@@ -211,6 +210,26 @@ fn a_disk_that_fails_is_told_once_and_tried_again() {
         assert_eq!(next(&mut store).await, None);
         let text = fs::read_to_string(dir.join("state.json")).unwrap();
         assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory(2));
+    });
+}
+
+#[test]
+fn a_memory_that_failed_never_replaces_a_newer_one() {
+    on_loop(async {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("state");
+        fs::write(&dir, "").unwrap();
+        let mut store = open(&dir).store;
+        store.remember(memory(1));
+        assert!(next(&mut store).await.is_some());
+        fs::remove_file(&dir).unwrap();
+        fs::create_dir(&dir).unwrap();
+        store.remember(memory(2));
+        assert_eq!(next(&mut store).await, None);
+        // Each append is a chance to try again what failed.
+        store.append(record(1));
+        store.close(PATIENCE).await.unwrap();
+        assert_eq!(open(&dir).memory.terms, memory(2).terms);
     });
 }
 
