@@ -161,7 +161,7 @@ impl Lab {
     /// Each node's keys are the same file.
     fn authkeys(&self) -> Result<Vec<u8>, LabError> {
         let mut command = tool::command(&self.plan.program);
-        command.arg("keygen");
+        command.args(["keygen", "-"]);
         Ok(tool::finish(command)?.stdout)
     }
 
