@@ -53,7 +53,9 @@ fn run(args: args::RunArgs, socket: PathBuf) -> Result<Exit, Failure> {
     let options = Options { config, node, authkeys, state, socket };
     match crate::daemon::run(&options) {
         Ok(()) => Ok(Exit::Fine),
-        Err(error @ (RunError::Config(_) | RunError::Keys(_))) => Err(Failure::Usage(error.to_string())),
+        Err(error @ (RunError::Config(_) | RunError::Keys(_))) => {
+            Err(Failure::Usage(error.to_string()))
+        }
         Err(error) => Err(Failure::Failed(error.to_string())),
     }
 }

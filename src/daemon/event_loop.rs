@@ -123,6 +123,7 @@ impl EventLoop {
     }
 
     pub(super) async fn run(mut self) -> Result<(), RunError> {
+        self.drain_outputs();
         self.report("service manager", |notifier| notifier.ready());
         while !self.exiting {
             self.turn();

@@ -21,6 +21,7 @@ pub mod store;
 use std::io;
 use std::path::PathBuf;
 
+use nix::sys::signal::SigSet;
 use thiserror::Error;
 
 use crate::agent::Agents;
@@ -92,6 +93,10 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
 ///
 /// A [`RunError`]; the file and line stand in it where there is one.
 pub fn run(options: &Options) -> Result<(), RunError> {
+    // Whoever started this process may have blocked signals, SIGCHLD among them.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|errno| system("cannot unblock signals")(errno.into()))?;
     exec::close_inherited_descriptors().map_err(system("cannot look at inherited descriptors"))?;
     log::start().map_err(system("cannot start the log"))?;
     let (config, keys) = (load_config(options)?, Keys::load(&options.authkeys)?);
