@@ -81,6 +81,7 @@ impl Host {
                 "--target",
                 &self.init,
             ])
+            .args(["timeout", "60"])
             .arg(program)
             .args(args)
             .env_clear()
