@@ -47,13 +47,23 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::PeerPunctual { .. } | Self::AddressPutBack { .. } | Self::MonitorSlow { .. } => Level::Warn,
+            Self::PeerPunctual { .. } | Self::AddressPutBack { .. } | Self::MonitorSlow { .. } => {
+                Level::Warn
+            }
             Self::Paused { .. } | Self::PeerLate { .. } | Self::PeerLost { .. } => Level::Warn,
-            Self::PeerConfirmedDead { .. } | Self::Cleared { .. } | Self::Refused { .. } => Level::Warn,
-            Self::AgentFailed { then: Recovery::RestartHere | Recovery::Leave { .. }, .. } => Level::Warn,
+            Self::PeerConfirmedDead { .. } | Self::Cleared { .. } | Self::Refused { .. } => {
+                Level::Warn
+            }
+            Self::AgentFailed { then: Recovery::RestartHere | Recovery::Leave { .. }, .. } => {
+                Level::Warn
+            }
             Self::DatagramRefused { .. } => Level::Warn,
-            Self::AgentFailed { then: Recovery::Block, .. } | Self::GroupBlocked { .. } => Level::Error,
-            Self::BothActive { .. } | Self::AddressConflict { .. } | Self::AddressFailed { .. } => Level::Error,
+            Self::AgentFailed { then: Recovery::Block, .. } | Self::GroupBlocked { .. } => {
+                Level::Error
+            }
+            Self::BothActive { .. } | Self::AddressConflict { .. } | Self::AddressFailed { .. } => {
+                Level::Error
+            }
             Self::LinkChanged { heard, hears, .. } => warn_if(!(*heard && *hears)),
             Self::LinkWaiting { waiting, .. } => warn_if(waiting.is_some()),
             Self::PingChanged { answers, .. } => warn_if(!answers),
@@ -63,9 +73,16 @@ impl Event {
             Self::GroupStopping { because, .. } => stop_level(because),
             Self::ConfigDiffers { sections, .. } => warn_if(!sections.is_empty()),
             Self::DiskChanged { error } => warn_if(error.is_some()),
-            Self::Started { .. } | Self::Joined { .. } | Self::PeerUp { .. } | Self::PeerLeft { .. } => Level::Info,
-            Self::GroupStarting { .. } | Self::GroupStarted { .. } | Self::GroupAdopted { .. } => Level::Info,
-            Self::GroupStopped { .. } | Self::GroupUnblocked { .. } | Self::PeerRuns { .. } => Level::Info,
+            Self::Started { .. }
+            | Self::Joined { .. }
+            | Self::PeerUp { .. }
+            | Self::PeerLeft { .. } => Level::Info,
+            Self::GroupStarting { .. } | Self::GroupStarted { .. } | Self::GroupAdopted { .. } => {
+                Level::Info
+            }
+            Self::GroupStopped { .. } | Self::GroupUnblocked { .. } | Self::PeerRuns { .. } => {
+                Level::Info
+            }
             Self::Wished { .. } | Self::Leaving => Level::Info,
         }
     }
@@ -104,7 +121,12 @@ impl fmt::Display for Event {
                 write!(f, "{peer} is up again after {} of silence", Span(*after))
             }
             Self::PeerLate { peer, silence, warntime } => {
-                write!(f, "silence {} > warntime {}: {peer} is late", Span(*silence), Span(*warntime))
+                write!(
+                    f,
+                    "silence {} > warntime {}: {peer} is late",
+                    Span(*silence),
+                    Span(*warntime)
+                )
             }
             Self::PeerPunctual { peer, silence, deadtime } => write!(
                 f,
@@ -113,41 +135,63 @@ impl fmt::Display for Event {
                 Span(*deadtime)
             ),
             Self::PeerLost { peer, silence, deadtime } => {
-                write!(f, "silence {} > deadtime {}: {peer} is lost", Span(*silence), Span(*deadtime))
+                write!(
+                    f,
+                    "silence {} > deadtime {}: {peer} is lost",
+                    Span(*silence),
+                    Span(*deadtime)
+                )
             }
-            Self::PeerLeft { peer } => write!(f, "{peer} said goodbye: it runs nothing and its daemon ends"),
+            Self::PeerLeft { peer } => {
+                write!(f, "{peer} said goodbye: it runs nothing and its daemon ends")
+            }
             Self::PeerConfirmedDead { peer, author } => {
                 write!(f, "{author} confirmed that {peer} is dead and runs nothing")
             }
             Self::LinkChanged { link, peer, heard, hears } => match (heard, hears) {
                 (true, true) => write!(f, "link {link} to {peer} works in both directions"),
                 (true, false) => {
-                    write!(f, "link {link} works one way: {peer} is heard, but does not hear this node")
+                    write!(
+                        f,
+                        "link {link} works one way: {peer} is heard, but does not hear this node"
+                    )
                 }
                 (false, true) => {
                     write!(f, "link {link} works one way: {peer} hears this node, but is not heard")
                 }
                 (false, false) => write!(f, "link {link} to {peer} is down"),
             },
-            Self::LinkWaiting { link, waiting: Some(why) } => write!(f, "link {link} cannot be used yet: {why}"),
-            Self::LinkWaiting { link, waiting: None } => write!(f, "link {link} is ready on this node"),
-            Self::PingChanged { answers: true, target: Some(target) } => write!(f, "ping node {target} answers"),
+            Self::LinkWaiting { link, waiting: Some(why) } => {
+                write!(f, "link {link} cannot be used yet: {why}")
+            }
+            Self::LinkWaiting { link, waiting: None } => {
+                write!(f, "link {link} is ready on this node")
+            }
+            Self::PingChanged { answers: true, target: Some(target) } => {
+                write!(f, "ping node {target} answers")
+            }
             Self::PingChanged { answers: true, target: None } => f.write_str("a ping node answers"),
             Self::PingChanged { answers: false, target: Some(target) } => write!(
                 f,
                 "no ping node answers ({target} did last): this node may be cut off, so it takes nothing over"
             ),
-            Self::PingChanged { answers: false, target: None } => {
-                f.write_str("no ping node answers: this node may be cut off, so it takes nothing over")
-            }
+            Self::PingChanged { answers: false, target: None } => f.write_str(
+                "no ping node answers: this node may be cut off, so it takes nothing over",
+            ),
             Self::Cleared { group, evidence } => write!(
                 f,
                 "{group} may start here: {}",
                 list(evidence, |(peer, why)| format!("{peer} {why}"))
             ),
-            Self::Refused { group, peer, why } => write!(f, "{group} is not taken over: {}", DoubtAbout(peer, why)),
-            Self::Placed { group, node: Some(node), reason } => write!(f, "{group} belongs on {node}: {reason}"),
-            Self::Placed { group, node: None, reason } => write!(f, "{group} has no place: {reason}"),
+            Self::Refused { group, peer, why } => {
+                write!(f, "{group} is not taken over: {}", DoubtAbout(peer, why))
+            }
+            Self::Placed { group, node: Some(node), reason } => {
+                write!(f, "{group} belongs on {node}: {reason}")
+            }
+            Self::Placed { group, node: None, reason } => {
+                write!(f, "{group} has no place: {reason}")
+            }
             Self::GroupStarting { group, term } => write!(f, "{group} starts here (term {term})"),
             Self::GroupStarted { group, term, took } => {
                 write!(f, "{group} runs here, started in {} (term {term})", Span(*took))
@@ -156,14 +200,20 @@ impl fmt::Display for Event {
                 write!(f, "{group} was found running here and is kept (term {term})")
             }
             Self::GroupStopping { group, because } => write!(f, "{group} stops here: {because}"),
-            Self::GroupStopped { group, took } => write!(f, "{group} stopped here in {}", Span(*took)),
+            Self::GroupStopped { group, took } => {
+                write!(f, "{group} stopped here in {}", Span(*took))
+            }
             Self::GroupBlocked { group, resource, outcome } => write!(
                 f,
                 "{group} is blocked: stop of {resource}: {outcome}; it starts nowhere else until {resource} is stopped \
                  by hand on this node"
             ),
-            Self::GroupUnblocked { group } => write!(f, "{group} is no longer blocked: it was seen stopped"),
-            Self::PeerRuns { group, peer, term } => write!(f, "{group} runs on {peer} (term {term})"),
+            Self::GroupUnblocked { group } => {
+                write!(f, "{group} is no longer blocked: it was seen stopped")
+            }
+            Self::PeerRuns { group, peer, term } => {
+                write!(f, "{group} runs on {peer} (term {term})")
+            }
             Self::BothActive { group, peer, mine, theirs, keep } => {
                 let choice = if *keep { "this node keeps it" } else { "this node lets go" };
                 write!(f, "{group} runs here (term {mine}) and on {peer} (term {theirs}): {choice}")
@@ -239,7 +289,9 @@ impl fmt::Display for StopReason {
             }
             Self::BothActive { peer } => write!(f, "{peer} runs it too, with the better right"),
             Self::Failed { resource } => write!(f, "{resource} failed"),
-            Self::Leftover => f.write_str("parts of it were found running, though it does not belong here"),
+            Self::Leftover => {
+                f.write_str("parts of it were found running, though it does not belong here")
+            }
         }
     }
 }
@@ -268,7 +320,9 @@ impl fmt::Display for Reason {
             Self::BestAble { instead_of } if instead_of.is_empty() => f.write_str("best able node"),
             Self::BestAble { instead_of } => write!(f, "best able node ({})", unable(instead_of)),
             Self::Failback => f.write_str("goes back to the better node (auto_failback)"),
-            Self::NobodyElse { because } => write!(f, "no other node is able, though this one {because}"),
+            Self::NobodyElse { because } => {
+                write!(f, "no other node is able, though this one {because}")
+            }
             Self::HolderMayLive { holder } => write!(f, "{holder} is lost, but may still run it"),
             Self::Blocked { node } => write!(f, "blocked: a stop failed on {node}"),
             Self::NobodyAble { nodes } => write!(f, "no node is able ({})", unable(nodes)),
@@ -331,7 +385,9 @@ impl fmt::Display for DoubtAbout<'_> {
         match doubt {
             Doubt::NoConsent => write!(f, "{peer} is up and has not agreed yet"),
             Doubt::RunsThere => write!(f, "{peer} is up and runs it"),
-            Doubt::NotLostYet { silence } => write!(f, "{peer} is silent for {}, not lost yet", Span(*silence)),
+            Doubt::NotLostYet { silence } => {
+                write!(f, "{peer} is silent for {}, not lost yet", Span(*silence))
+            }
             Doubt::PingSilent { silence: Some(silence) } => write!(
                 f,
                 "{peer} is lost, but no ping node answered for {}: this node may be the one that is cut off",
@@ -354,7 +410,10 @@ impl fmt::Display for DoubtAbout<'_> {
                 write!(f, "heartbeat lost, but {address} still answers from {peer}'s {mac}")
             }
             Doubt::AddressConflict { address, mac } => {
-                write!(f, "address conflict: {address} answers from {mac}, a machine outside the cluster")
+                write!(
+                    f,
+                    "address conflict: {address} answers from {mac}, a machine outside the cluster"
+                )
             }
             Doubt::Unwitnessed { address, why } => {
                 write!(

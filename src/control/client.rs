@@ -32,7 +32,9 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The socket's mode does not let this user in.
-    #[error("{path}: permission denied: only root and the members of the group {GROUP} may talk to the daemon")]
+    #[error(
+        "{path}: permission denied: only root and the members of the group {GROUP} may talk to the daemon"
+    )]
     Denied {
         /// The socket.
         path: PathBuf,
@@ -48,7 +50,9 @@ pub enum ClientError {
         path: PathBuf,
     },
     /// The connection broke before the answer was there.
-    #[error("the daemon on {path} closed the connection ({source}): it may just have ended; try again")]
+    #[error(
+        "the daemon on {path} closed the connection ({source}): it may just have ended; try again"
+    )]
     Broken {
         /// The socket.
         path: PathBuf,
@@ -56,7 +60,9 @@ pub enum ClientError {
         source: io::Error,
     },
     /// What came back is no answer.
-    #[error("the daemon on {path} answered something else ({source}): are command and daemon of the same version?")]
+    #[error(
+        "the daemon on {path} answered something else ({source}): are command and daemon of the same version?"
+    )]
     Foreign {
         /// The socket.
         path: PathBuf,
@@ -85,7 +91,8 @@ impl Client {
     /// Ask, and wait for the answer.
     pub fn call(&mut self, request: &Request) -> Result<Answer, ClientError> {
         let line = self.exchange(request).map_err(|error| self.explain(error))?;
-        serde_json::from_str(&line).map_err(|source| ClientError::Foreign { path: self.path.clone(), source })
+        serde_json::from_str(&line)
+            .map_err(|source| ClientError::Foreign { path: self.path.clone(), source })
     }
 
     fn exchange(&mut self, request: &Request) -> io::Result<String> {

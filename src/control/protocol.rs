@@ -108,7 +108,8 @@ pub fn rfc3339(unix_ms: u64) -> String {
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -179,7 +180,12 @@ mod tests {
         for event in events {
             let record = Record::new(1_767_323_045_678, event);
             let line = serde_json::to_string(&record).unwrap();
-            assert!(line.starts_with(r#"{"time":"2026-01-02T03:04:05.678Z","unix_ms":1767323045678,"event":""#), "{line}");
+            assert!(
+                line.starts_with(
+                    r#"{"time":"2026-01-02T03:04:05.678Z","unix_ms":1767323045678,"event":""#
+                ),
+                "{line}"
+            );
             assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
         }
     }

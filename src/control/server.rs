@@ -57,7 +57,9 @@ type Pending = (String, Request, oneshot::Sender<Answer>);
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody answers there.
-    #[error("{path}: another lubdub daemon already answers there; stop it first, or choose another --socket")]
+    #[error(
+        "{path}: another lubdub daemon already answers there; stop it first, or choose another --socket"
+    )]
     Taken {
         /// The socket.
         path: PathBuf,
@@ -69,7 +71,9 @@ pub enum BindError {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("{path}: cannot listen for commands: {source}; the directory must exist and be writable by the daemon")]
+    #[error(
+        "{path}: cannot listen for commands: {source}; the directory must exist and be writable by the daemon"
+    )]
     System {
         /// The socket.
         path: PathBuf,
@@ -136,7 +140,9 @@ fn make_way(path: &Path) -> Result<(), BindError> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(BindError::System { path: path.to_owned(), source }),
-        Ok(found) if !found.file_type().is_socket() => Err(BindError::NotASocket { path: path.to_owned() }),
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(BindError::NotASocket { path: path.to_owned() })
+        }
         Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => Err(BindError::Taken { path: path.to_owned() }),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
@@ -194,7 +200,9 @@ async fn accept(listener: UnixListener, calls: mpsc::Sender<Pending>, group: Arc
 
 /// Too many connections. The line fits the empty buffer of a new socket, so that it is sent at once or not at all.
 fn turn_away(stream: UnixStream) {
-    let full = refusal("too many connections to the daemon at the same time; end some `lubdub` commands first");
+    let full = refusal(
+        "too many connections to the daemon at the same time; end some `lubdub` commands first",
+    );
     let told = stream.into_std().and_then(|mut stream| stream.write_all(&encode(&full)));
     if let Err(error) = told {
         tracing::debug!(%error, "a client was turned away unheard");
@@ -261,7 +269,8 @@ async fn write(writer: &mut OwnedWriteHalf, answer: &Answer) -> bool {
 fn encode(answer: &Answer) -> Vec<u8> {
     let mut line = serde_json::to_vec(answer).unwrap_or_else(|error| {
         tracing::error!(%error, "an answer cannot be written as JSON");
-        br#"{"error":{"message":"the daemon cannot write its answer as JSON; please report this"}}"#.to_vec()
+        br#"{"error":{"message":"the daemon cannot write its answer as JSON; please report this"}}"#
+            .to_vec()
     });
     line.push(b'\n');
     line
@@ -286,8 +295,15 @@ impl Caller {
         }
         let stranger = Self { name: format!("uid {uid}"), may_command: uid == geteuid() };
         // Asking the system for a user can block (NSS, LDAP), so it is done off the loop.
-        match timeout(LOOKUP, spawn_blocking(move || Self::look_up(uid, gid, group.as_ref().as_ref()))).await {
-            Ok(Ok(Some(found))) => Self { may_command: found.may_command || stranger.may_command, ..found },
+        match timeout(
+            LOOKUP,
+            spawn_blocking(move || Self::look_up(uid, gid, group.as_ref().as_ref())),
+        )
+        .await
+        {
+            Ok(Ok(Some(found))) => {
+                Self { may_command: found.may_command || stranger.may_command, ..found }
+            }
             Ok(Ok(None) | Err(_)) | Err(_) => stranger,
         }
     }

@@ -19,9 +19,13 @@ use super::plan::{Plan, Service};
 use super::room::Room;
 use super::switch::Switch;
 use super::tool;
+use crate::cluster::event::Event;
 
 /// Time between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Longer than anything may take that has no bound of its own.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Nodes, a switch between them, a client, a ping node. All of it ends with this value.
 #[derive(Debug)]
@@ -124,6 +128,48 @@ impl Lab {
             Service::ColdWeb => Ok(()),
             Service::Address => self.plan.web.start(node),
         }
+    }
+
+    /// Begins: starts the daemons, and the client once there is somebody to ask. Afterwards the first node has the group, the
+    /// client is served, and the nodes hear each other.
+    ///
+    /// # Errors
+    /// If that does not come about.
+    pub fn begin(&self) -> Result<Client, LabError> {
+        let first = self.plan.nodes.first().map(String::as_str).unwrap_or_default();
+        self.start_daemons()?;
+        wait_for(&format!("{first} has the address"), PATIENCE, || {
+            Ok(self.kernels.only_holder_is(first))
+        })?;
+        let client = self.start_client()?;
+        self.wait_served(&client, first)?;
+        wait_for("the nodes hear each other", PATIENCE, || {
+            Ok(self.all_have_seen(Moment::BOOT, |event| matches!(event, Event::PeerUp { .. })))
+        })?;
+        Ok(client)
+    }
+
+    /// Waits until this node alone has the address and serves the client.
+    ///
+    /// # Errors
+    /// If that does not come about.
+    pub fn wait_served(&self, client: &Client, node: &str) -> Result<(), LabError> {
+        wait_for(&format!("{node} alone has the address and serves the client"), PATIENCE, || {
+            Ok(self.kernels.only_holder_is(node) && client.served_by(node))
+        })
+    }
+
+    /// Whether the history of every node with power tells of such an event since then. A daemon that does not answer yet
+    /// tells of nothing.
+    #[must_use]
+    pub fn all_have_seen(&self, since: Moment, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.nodes.iter().filter(|node| node.has_power()).all(|node| {
+            node.history().is_ok_and(|happenings| {
+                happenings
+                    .iter()
+                    .any(|happening| happening.moment >= since && wanted(&happening.event))
+            })
+        })
     }
 
     /// Starts the daemon on every node that has power.

@@ -42,7 +42,8 @@ fn events_are_sentences_with_their_numbers() {
         ping: Some((Ipv4Addr::new(10, 0, 0, 254).into(), ms(20))),
         silent_probes: 3,
     };
-    let failed = Outcome::Exited { code: ExitCode::Generic, reason: Some("configuration is broken".into()) };
+    let failed =
+        Outcome::Exited { code: ExitCode::Generic, reason: Some("configuration is broken".into()) };
     for (event, level, text) in [
         (
             Event::PeerLost { peer: "alpha".into(), silence: ms(512), deadtime: ms(500) },
@@ -76,7 +77,11 @@ fn events_are_sentences_with_their_numbers() {
             "web belongs on beta: best able node (alpha is in standby)",
         ),
         (
-            Event::GroupBlocked { group: group(), resource: "nginx".into(), outcome: Outcome::TimedOut },
+            Event::GroupBlocked {
+                group: group(),
+                resource: "nginx".into(),
+                outcome: Outcome::TimedOut,
+            },
             Level::Error,
             "web is blocked: stop of nginx: timed out and was killed; it starts nowhere else until nginx is stopped \
              by hand on this node",
@@ -112,17 +117,29 @@ fn events_are_sentences_with_their_numbers() {
             "the daemon of alpha started (incarnation 000000000000feed)",
         ),
         (
-            Event::LinkChanged { link: "lan".into(), peer: "beta".into(), heard: false, hears: true },
+            Event::LinkChanged {
+                link: "lan".into(),
+                peer: "beta".into(),
+                heard: false,
+                hears: true,
+            },
             Level::Warn,
             "link lan works one way: beta hears this node, but is not heard",
         ),
         (
-            Event::ConfigDiffers { peer: "beta".into(), sections: vec![Section::Guard, Section::Groups] },
+            Event::ConfigDiffers {
+                peer: "beta".into(),
+                sections: vec![Section::Guard, Section::Groups],
+            },
             Level::Warn,
             "the configuration of beta differs in [guard], [[group]]; copy one cluster.toml to all nodes",
         ),
         (
-            Event::DatagramRefused { why: Reject::BadTag, source: "10.0.0.9:694".into(), count: 10 },
+            Event::DatagramRefused {
+                why: Reject::BadTag,
+                source: "10.0.0.9:694".into(),
+                count: 10,
+            },
             Level::Warn,
             "refused a datagram from 10.0.0.9:694: signed with another key (so far 10)",
         ),
@@ -134,7 +151,8 @@ fn events_are_sentences_with_their_numbers() {
 
 #[test]
 fn good_news_is_not_a_warning() {
-    let link = Event::LinkChanged { link: "lan".into(), peer: "beta".into(), heard: true, hears: true };
+    let link =
+        Event::LinkChanged { link: "lan".into(), peer: "beta".into(), heard: true, hears: true };
     assert_eq!(link.level(), Level::Info);
     assert_eq!(Event::DiskChanged { error: None }.level(), Level::Info);
     assert_eq!(Event::PingChanged { answers: true, target: None }.level(), Level::Info);

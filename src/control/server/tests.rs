@@ -8,7 +8,9 @@ use crate::control::{Client, ClientError};
 
 fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { timeout(Duration::from_secs(20), test).await.expect("the test takes too long") })
+    runtime.block_on(async {
+        timeout(Duration::from_secs(20), test).await.expect("the test takes too long")
+    })
 }
 
 fn directory() -> tempfile::TempDir {
@@ -16,7 +18,10 @@ fn directory() -> tempfile::TempDir {
 }
 
 fn accepted() -> Answer {
-    Answer::Command(Response::Accepted { message: "web moves to beta".into(), to: Some("beta".into()) })
+    Answer::Command(Response::Accepted {
+        message: "web moves to beta".into(),
+        to: Some("beta".into()),
+    })
 }
 
 fn lines(path: &Path, request: &[u8], answers: usize) -> Vec<String> {
@@ -59,7 +64,8 @@ fn bad_requests_are_answered_and_do_not_end_the_connection() {
     run(async {
         let mut server = Server::bind(&path).unwrap();
         let asked = path.clone();
-        let client = spawn_blocking(move || lines(&asked, b"{\"dance\":1}\n\xff\n\n\"status\"\n", 4));
+        let client =
+            spawn_blocking(move || lines(&asked, b"{\"dance\":1}\n\xff\n\n\"status\"\n", 4));
         let call = server.next().await;
         assert_eq!(call.request, Request::Status);
         server.answer(call.client, accepted());
@@ -78,7 +84,8 @@ fn an_endless_line_is_refused_at_its_bound() {
     run(async {
         let _server = Server::bind(&path).unwrap();
         let asked = path.clone();
-        let answers = spawn_blocking(move || lines(&asked, &[b' '; MAX_REQUEST + 1], 2)).await.unwrap();
+        let answers =
+            spawn_blocking(move || lines(&asked, &[b' '; MAX_REQUEST + 1], 2)).await.unwrap();
         assert_eq!(answers.len(), 1, "the connection ends after it");
         assert!(answers[0].contains("longer than 65536 bytes"), "{}", answers[0]);
     });
@@ -96,7 +103,9 @@ fn a_client_that_does_not_read_holds_nobody_up() {
         let big = "x".repeat(8 << 20);
         server.answer(call.client, Answer::Error { message: big });
         let asked = path.clone();
-        let quick = spawn_blocking(move || Client::connect(&asked).unwrap().call(&Request::Status).unwrap());
+        let quick = spawn_blocking(move || {
+            Client::connect(&asked).unwrap().call(&Request::Status).unwrap()
+        });
         let call = server.next().await;
         server.answer(call.client, accepted());
         assert_eq!(quick.await.unwrap(), accepted());
@@ -172,10 +181,14 @@ fn the_directory_is_made() {
 fn strangers_may_look_but_not_command() {
     let caller = Caller { name: "mallory".into(), may_command: false };
     assert_eq!(caller.read(b"\"status\""), Ok(Request::Status));
-    let Err(Answer::Error { message }) = caller.read(br#"{"command":{"standby":{"node":null}}}"#) else {
+    let Err(Answer::Error { message }) = caller.read(br#"{"command":{"standby":{"node":null}}}"#)
+    else {
         panic!("a stranger commanded");
     };
-    assert_eq!(message, "mallory may not command the daemon: only root and the members of the group lubdub may");
+    assert_eq!(
+        message,
+        "mallory may not command the daemon: only root and the members of the group lubdub may"
+    );
 }
 
 #[test]
