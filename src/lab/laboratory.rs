@@ -1,8 +1,6 @@
 //! The laboratory as a whole.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -62,9 +60,8 @@ impl Lab {
             .collect::<Result<_, _>>()?;
         let lab =
             Self { plan, kernels: Kernels::new()?, nodes, switch, client, _ping_node: ping_node };
-        let keys = lab.authkeys()?;
         for node in &lab.nodes {
-            lab.install(node, &keys)?;
+            lab.install(node)?;
             lab.power_on(node.name())?;
         }
         Ok(lab)
@@ -204,22 +201,23 @@ impl Lab {
         Client::start(&self.client, self.plan.target())
     }
 
-    /// Each node's keys are the same file.
-    fn authkeys(&self) -> Result<Vec<u8>, LabError> {
-        let mut command = tool::command(&self.plan.program);
-        command.arg("keygen");
-        Ok(tool::finish(command)?.stdout)
-    }
-
-    fn install(&self, node: &Node, keys: &[u8]) -> Result<(), LabError> {
-        let etc = node.etc();
-        let config = etc.join("cluster.toml");
+    /// Lays a node's files into its `/etc/lubdub`. The keys are made for the first node; the others get the same.
+    fn install(&self, node: &Node) -> Result<(), LabError> {
+        let config = node.etc().join("cluster.toml");
         fs::write(&config, self.plan.cluster_toml()).map_err(file(&config))?;
-        let path = etc.join("authkeys");
-        let written =
-            File::options().create(true).write(true).truncate(true).mode(0o600).open(&path);
-        written.and_then(|mut keyfile| keyfile.write_all(keys)).map_err(file(&path))?;
-        copy_all(&self.plan.agents, &etc.join("agents"))?;
+        let keys = node.etc().join("authkeys");
+        match self.nodes.first() {
+            Some(first) if first.name() != node.name() => {
+                // With its mode: a file that others can read is refused.
+                fs::copy(first.etc().join("authkeys"), &keys).map_err(file(&keys))?;
+            }
+            _ => {
+                let mut keygen = tool::command(&self.plan.program);
+                keygen.arg("keygen").arg(&keys);
+                tool::finish(keygen)?;
+            }
+        }
+        copy_all(&self.plan.agents, &node.etc().join("agents"))?;
         self.plan.web.install(node)
     }
 }
