@@ -52,6 +52,8 @@ pub enum Input {
         /// How it is.
         state: LinkState,
     },
+    /// The hardware addresses of this machine, at the start and whenever they change.
+    OwnMacs(Vec<Mac>),
     /// Answer to [`Output::Ping`].
     PingFinished {
         /// Which.

@@ -5,11 +5,19 @@
 //! [`Output`](io::Output). The daemon drives it, and so does the simulation.
 
 pub mod event;
+mod group;
 pub mod guard;
 pub mod io;
+mod node;
+mod outbox;
+mod peer;
 pub mod placement;
+mod resource;
+mod sent;
 pub mod snapshot;
 mod text;
 pub mod time;
+mod wishes;
 
+pub use node::{Node, Timer};
 pub use text::{DoubtAbout, Span};

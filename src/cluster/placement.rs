@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::Run;
+
 /// Why a group is where it is, or should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,11 +28,6 @@ pub enum Reason {
     NobodyElse {
         /// What is wrong with its holder.
         because: Unable,
-    },
-    /// Its holder is lost, and not proven dead.
-    HolderMayLive {
-        /// Which.
-        holder: String,
     },
     /// A stop failed there: a human is needed.
     Blocked {
@@ -74,4 +71,199 @@ pub enum Unable {
     Excluded,
     /// It runs a version whose groups this one cannot read.
     OtherVersion,
+}
+
+/// One node, as far as one group goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it does with the group, as far as it is heard.
+    pub run: Run,
+    /// What keeps it from running the group.
+    pub unable: Option<Unable>,
+}
+
+/// All that decides where a group belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View<'a> {
+    /// The nodes that may run it, best first.
+    pub candidates: Vec<Candidate<'a>>,
+    /// Whether it goes back to a better node that returns.
+    pub auto_failback: bool,
+    /// Where an operator moved it, and who.
+    pub wish: Option<(&'a str, &'a str)>,
+    /// Whether this node has not looked round yet.
+    pub starting: bool,
+}
+
+/// Where a group belongs: a place in the view's candidates, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Which candidate.
+    pub candidate: Option<usize>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Decide where a group belongs.
+#[must_use]
+pub fn place(view: &View<'_>) -> Place {
+    let nodes = &view.candidates;
+    let here = |candidate, reason| Place { candidate: Some(candidate), reason };
+    if view.starting {
+        return Place { candidate: None, reason: Reason::Starting };
+    }
+    if let Some(blocked) = nodes.iter().position(|node| node.run == Run::Blocked && is_heard(node))
+    {
+        return here(blocked, Reason::Blocked { node: name_of(nodes, blocked) });
+    }
+    let holder = nodes
+        .iter()
+        .position(|node| matches!(node.run, Run::Started | Run::Starting) && is_heard(node));
+    let able = |place: &usize| nodes.get(*place).is_some_and(|node| node.unable.is_none());
+    let wished = view.wish.and_then(|(node, author)| {
+        Some((nodes.iter().position(|candidate| candidate.name == node)?, author.to_owned()))
+    });
+    if let Some((wished, author)) = wished.filter(|(wished, _)| able(wished)) {
+        return here(wished, Reason::Wished { author });
+    }
+    let best = (0..nodes.len()).find(able);
+    match (holder, best) {
+        (Some(holder), Some(best)) if able(&holder) => match view.auto_failback && best < holder {
+            true => here(best, Reason::Failback),
+            false if holder == 0 => here(holder, Reason::Preferred),
+            false => here(holder, Reason::StaysPut),
+        },
+        (Some(holder), None) => match nodes.get(holder).and_then(|node| node.unable) {
+            // What failed there, or is about to end, is not kept there for want of a better place.
+            Some(because @ (Unable::Standby | Unable::NoPing)) => {
+                here(holder, Reason::NobodyElse { because })
+            }
+            _ => nowhere(nodes),
+        },
+        (_, Some(0)) => here(0, Reason::Preferred),
+        (_, Some(best)) => {
+            here(best, Reason::BestAble { instead_of: unable(nodes.iter().take(best)) })
+        }
+        (None, None) => nowhere(nodes),
+    }
+}
+
+/// Whether what it says of itself still counts.
+fn is_heard(node: &Candidate<'_>) -> bool {
+    match node.unable {
+        Some(Unable::NeverHeard | Unable::Lost | Unable::Dead | Unable::Left) => false,
+        None
+        | Some(
+            Unable::Starting
+            | Unable::Leaving
+            | Unable::Standby
+            | Unable::NoPing
+            | Unable::Failed
+            | Unable::Unfit
+            | Unable::Excluded
+            | Unable::OtherVersion,
+        ) => true,
+    }
+}
+
+fn name_of(nodes: &[Candidate<'_>], place: usize) -> String {
+    nodes.get(place).map_or_else(String::new, |node| node.name.to_owned())
+}
+
+fn unable<'a>(nodes: impl Iterator<Item = &'a Candidate<'a>>) -> Vec<(String, Unable)> {
+    nodes.filter_map(|node| Some((node.name.to_owned(), node.unable?))).collect()
+}
+
+fn nowhere(nodes: &[Candidate<'_>]) -> Place {
+    Place { candidate: None, reason: Reason::NobodyAble { nodes: unable(nodes.iter()) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OK: Option<Unable> = None;
+
+    fn node(name: &str, run: Run, unable: Option<Unable>) -> Candidate<'_> {
+        Candidate { name, run, unable }
+    }
+
+    fn decide(
+        alpha: (Run, Option<Unable>),
+        beta: (Run, Option<Unable>),
+        failback: bool,
+        wish: Option<&str>,
+    ) -> Place {
+        place(&View {
+            candidates: vec![node("alpha", alpha.0, alpha.1), node("beta", beta.0, beta.1)],
+            auto_failback: failback,
+            wish: wish.map(|wish| (wish, "root")),
+            starting: false,
+        })
+    }
+
+    #[test]
+    fn a_pair() {
+        use Run::{Started, Stopped};
+        let (alpha, beta, nowhere) = (Some(0), Some(1), None);
+        let lost = Some(Unable::Lost);
+        let standby = Some(Unable::Standby);
+        let failed = Some(Unable::Failed);
+        for (title, a, b, failback, wish, expected) in [
+            ("nothing runs", (Stopped, OK), (Stopped, OK), false, None, alpha),
+            ("it runs on the other and stays", (Stopped, OK), (Started, OK), false, None, beta),
+            ("it runs on the other and goes back", (Stopped, OK), (Started, OK), true, None, alpha),
+            ("the holder is lost", (Started, lost), (Stopped, OK), false, None, beta),
+            ("the holder is in standby", (Started, standby), (Stopped, OK), false, None, beta),
+            ("both are in standby", (Started, standby), (Stopped, standby), false, None, alpha),
+            ("the holder failed", (Started, failed), (Stopped, OK), false, None, beta),
+            (
+                "the holder failed, the other is gone",
+                (Started, failed),
+                (Stopped, lost),
+                false,
+                None,
+                nowhere,
+            ),
+            ("an operator moved it", (Started, OK), (Stopped, OK), false, Some("beta"), beta),
+            ("a wish outweighs failback", (Stopped, OK), (Started, OK), true, Some("beta"), beta),
+            ("a wish that cannot be", (Started, OK), (Stopped, lost), false, Some("beta"), alpha),
+            ("its stop failed", (Run::Blocked, OK), (Stopped, OK), false, Some("beta"), alpha),
+            (
+                "its stop failed on a lost node",
+                (Run::Blocked, lost),
+                (Stopped, OK),
+                false,
+                None,
+                beta,
+            ),
+        ] {
+            assert_eq!(decide(a, b, failback, wish).candidate, expected, "{title}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_has_not_looked_round_decides_nothing() {
+        let candidates = vec![node("alpha", Run::Stopped, OK)];
+        let view = View { candidates, auto_failback: false, wish: None, starting: true };
+        assert_eq!(place(&view), Place { candidate: None, reason: Reason::Starting });
+    }
+
+    #[test]
+    fn many_backups_stand_in_line() {
+        let lost = Some(Unable::Lost);
+        let candidates = vec![
+            node("alpha", Run::Started, lost),
+            node("beta", Run::Stopped, Some(Unable::Standby)),
+            node("gamma", Run::Stopped, OK),
+            node("delta", Run::Stopped, OK),
+        ];
+        let place = place(&View { candidates, auto_failback: false, wish: None, starting: false });
+        assert_eq!(place.candidate, Some(2));
+        let instead_of =
+            vec![("alpha".to_owned(), Unable::Lost), ("beta".to_owned(), Unable::Standby)];
+        assert_eq!(place.reason, Reason::BestAble { instead_of });
+    }
 }

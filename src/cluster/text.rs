@@ -23,7 +23,7 @@ impl fmt::Display for Span {
             0 => f.write_str("0 ms"),
             1..1000 => write!(f, "0.{} ms", micros / 100),
             1000..10_000_000 => write!(f, "{} ms", micros / 1000),
-            _ if tenths % 10 == 0 => write!(f, "{} s", tenths / 10),
+            _ if tenths.is_multiple_of(10) => write!(f, "{} s", tenths / 10),
             _ => write!(f, "{}.{} s", tenths / 10, tenths % 10),
         }
     }
@@ -323,7 +323,6 @@ impl fmt::Display for Reason {
             Self::NobodyElse { because } => {
                 write!(f, "no other node is able, though this one {because}")
             }
-            Self::HolderMayLive { holder } => write!(f, "{holder} is lost, but may still run it"),
             Self::Blocked { node } => write!(f, "blocked: a stop failed on {node}"),
             Self::NobodyAble { nodes } => write!(f, "no node is able ({})", unable(nodes)),
             Self::Starting => f.write_str("this node is still starting"),
@@ -390,21 +389,21 @@ impl fmt::Display for DoubtAbout<'_> {
             }
             Doubt::PingSilent { silence: Some(silence) } => write!(
                 f,
-                "{peer} is lost, but no ping node answered for {}: this node may be the one that is cut off",
+                "{peer} is silent, but no ping node answered for {}: this node may be the one that is cut off",
                 Span(*silence)
             ),
             Doubt::PingSilent { silence: None } => write!(
                 f,
-                "{peer} is lost, but no ping node ever answered: this node may be the one that is cut off"
+                "{peer} is silent, but no ping node ever answered: this node may be the one that is cut off"
             ),
             Doubt::PingTooNew { answers_for } => write!(
                 f,
-                "{peer} is lost, but the ping node answers only for {}: it has to for a whole deadtime",
+                "{peer} is silent, but the ping node answers only for {}: it has to for a whole deadtime",
                 Span(*answers_for)
             ),
             Doubt::Probing { address, silent_probes } => write!(
                 f,
-                "{peer} is lost; whether {address} still answers is being asked (silent so far: {silent_probes})"
+                "{peer} is silent; whether {address} still answers is being asked (silent so far: {silent_probes})"
             ),
             Doubt::AddressAnswers { address, mac } => {
                 write!(f, "heartbeat lost, but {address} still answers from {peer}'s {mac}")
@@ -418,7 +417,7 @@ impl fmt::Display for DoubtAbout<'_> {
             Doubt::Unwitnessed { address, why } => {
                 write!(
                     f,
-                    "{peer} is lost, but nobody on the network of {address} answers, so its silence proves nothing"
+                    "{peer} is silent, but nobody on the network of {address} answers, so its silence proves nothing"
                 )?;
                 why.as_ref().map_or(Ok(()), |why| write!(f, " ({why})"))
             }

@@ -48,7 +48,7 @@ pub(super) fn timing(table: &Table<'_>) -> Option<Timing> {
         return None;
     };
     let keepalive = keepalive.unwrap_or(KEEPALIVE);
-    let deadtime = deadtime.unwrap_or(keepalive.saturating_mul(DEADTIME_IN_KEEPALIVES));
+    let deadtime = deadtime.unwrap_or_else(|| keepalive.saturating_mul(DEADTIME_IN_KEEPALIVES));
     let initdead = initdead.unwrap_or_else(|| {
         deadtime.saturating_mul(INITDEAD_IN_DEADTIMES).clamp(MIN_DEFAULT_INITDEAD, MAX_TIME)
     });

@@ -297,7 +297,10 @@ impl Node {
     }
 
     /// Runs a command on it to its end.
-    pub(super) fn run(&self, mut command: Command) -> Result<Output, LabError> {
+    ///
+    /// # Errors
+    /// Without power, or if it could not be started. That it failed is in the output.
+    pub fn run(&self, mut command: Command) -> Result<Output, LabError> {
         command.stdin(Stdio::null());
         self.inside(move || command.output().map_err(tool::cannot_run(&command)))?
     }

@@ -166,7 +166,7 @@ pub struct Candidate {
 }
 
 /// Lives of one peer that are challenged at the same time.
-pub const MAX_CANDIDATES: usize = 4;
+pub const MAX_CANDIDATES: usize = 2;
 
 /// One of the guard's numbers, with a fixed layout for each kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,11 +217,11 @@ pub struct Report {
 }
 
 /// Hardware addresses in a report.
-pub const MAX_MACS: usize = 8;
+pub const MAX_MACS: usize = 6;
 /// Group entries in a report.
-pub const MAX_GROUPS_PER_PAGE: usize = 16;
+pub const MAX_GROUPS_PER_PAGE: usize = 8;
 /// Wishes in a report.
-pub const MAX_WISHES_PER_PAGE: usize = 4;
+pub const MAX_WISHES_PER_PAGE: usize = 3;
 
 /// How far a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,15 @@
 //! Bytes and messages: layout, codec, authentication, replay window. Knows no policy; driven by the daemon, spoken by
 //! the core.
 
+mod body;
+mod codec;
+mod header;
+mod keys;
 mod message;
+mod window;
 
+pub use codec::{MAX_DATAGRAM, MIN_DATAGRAM, OpenError, SealError, open, seal};
+pub use header::MAGIC;
+pub use keys::{KeyId, Keys, KeysError, LoadError};
 pub use message::*;
+pub use window::Window;

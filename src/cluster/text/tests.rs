@@ -36,6 +36,7 @@ fn refused(why: Doubt) -> Event {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn events_are_sentences_with_their_numbers() {
     let guard = Evidence::Guard {
         silence: ms(512),
@@ -58,7 +59,7 @@ fn events_are_sentences_with_their_numbers() {
         (
             refused(Doubt::PingSilent { silence: Some(ms(800)) }),
             Level::Warn,
-            "web is not taken over: alpha is lost, but no ping node answered for 800 ms: this node may be the one \
+            "web is not taken over: alpha is silent, but no ping node answered for 800 ms: this node may be the one \
              that is cut off",
         ),
         (

@@ -1,0 +1,357 @@
+//! One group on this node: what it does with it, and how its resources are brought there, in order.
+//!
+//! ```text
+//!  Unknown ──probed──▶ Stopped ──claim──▶ Claiming ──permit──▶ Starting ──▶ Started
+//!     │                  ▲  ▲                │                    │           │
+//!     │                  │  └────────────────┘ yields             │           │
+//!     └─ all of it runs ─┼────────────────────────────────────────┼───────▶ Started (adopted)
+//!                        └───────────── Stopping ◀────────────────┴───────────┘
+//!                                          └── a stop fails ──▶ Blocked ── seen stopped ──▶ Stopping
+//! ```
+
+mod outcomes;
+
+use std::mem::Discriminant;
+use std::time::Duration;
+
+use super::event::{Event, StopReason};
+use super::guard::{Doubt, Permit};
+use super::io::Output;
+use super::outbox::{Asked, Outbox};
+use super::placement::Reason;
+use super::resource::{Doing, LeaseTerms, LocalResource};
+use super::time::Instant;
+use crate::config::{Config, GroupId, NodeId};
+use crate::wire::{Ability, Run, Term};
+
+/// What this node does with a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Running {
+    /// Not looked at yet.
+    Unknown,
+    /// Nothing of it runs here.
+    Stopped,
+    /// It wants to start it.
+    Claiming { since: Instant },
+    /// It may, and does.
+    Starting { since: Instant, permit: Permit },
+    /// All of it was brought up here.
+    Started { since: Instant, permit: Permit },
+    /// It is being stopped.
+    Stopping { since: Instant },
+    /// A stop failed.
+    Blocked,
+}
+
+/// Why the group cannot run here for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It failed; it may be tried again then.
+    Soft { until: Instant },
+    /// It cannot work here.
+    Hard,
+}
+
+/// Restarts in place within this time count together.
+const RESTART_WINDOW: Duration = Duration::from_secs(300);
+/// So many of them, then the group moves.
+const RESTARTS: usize = 1;
+/// A node on which a group failed is able again after this time, doubled with each failure.
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+/// But after this time at most.
+const RETRY_MOST: Duration = Duration::from_secs(300);
+
+/// A group on this node.
+#[derive(Debug)]
+pub(super) struct LocalGroup {
+    pub(super) id: GroupId,
+    pub(super) running: Running,
+    /// Of the present claim or hold; zero otherwise.
+    pub(super) term: Term,
+    /// The highest that is known.
+    pub(super) highest: Term,
+    /// The claim of a peer that this node consents to.
+    pub(super) consent: Option<(NodeId, Term)>,
+    pub(super) resources: Vec<LocalResource>,
+    pub(super) failure: Option<Failure>,
+    pub(super) target: Option<NodeId>,
+    pub(super) reason: Reason,
+    /// What stands in the way of this node's claim.
+    pub(super) doubts: Vec<(NodeId, Doubt)>,
+    /// The refusal that was told last.
+    pub(super) refused: Option<(NodeId, Discriminant<Doubt>)>,
+    /// The peer that holds it too.
+    pub(super) conflict: Option<NodeId>,
+    /// No new claim before.
+    pub(super) claim_not_before: Instant,
+    failures: u32,
+    restarts: Vec<Instant>,
+}
+
+/// What a group needs to know of the node it runs on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub(super) config: &'a Config,
+    pub(super) now: Instant,
+    /// Until when this node may hold what it holds. `None`: without a bound.
+    pub(super) holds_until: Option<Instant>,
+    /// How long the kernel keeps an address.
+    pub(super) lease: Duration,
+}
+
+impl LocalGroup {
+    pub(super) fn new(config: &Config, id: GroupId) -> Self {
+        Self {
+            id,
+            running: Running::Unknown,
+            term: Term::default(),
+            highest: Term::default(),
+            consent: None,
+            resources: config.resource_ids(id).map(LocalResource::new).collect(),
+            failure: None,
+            target: None,
+            reason: Reason::Starting,
+            doubts: Vec::new(),
+            refused: None,
+            conflict: None,
+            claim_not_before: Instant::ZERO,
+            failures: 0,
+            restarts: Vec::new(),
+        }
+    }
+
+    /// The word for heartbeats.
+    pub(super) fn run(&self) -> Run {
+        match self.running {
+            Running::Unknown => Run::Unknown,
+            Running::Stopped => Run::Stopped,
+            Running::Claiming { .. } => Run::Claiming,
+            Running::Starting { .. } => Run::Starting,
+            Running::Started { .. } => Run::Started,
+            Running::Stopping { .. } => Run::Stopping,
+            Running::Blocked => Run::Blocked,
+        }
+    }
+
+    /// Whether this node has the right to it, and uses it.
+    pub(super) fn holds(&self) -> bool {
+        matches!(self.running, Running::Starting { .. } | Running::Started { .. })
+    }
+
+    /// Whether it could run here.
+    pub(super) fn ability(&self) -> Ability {
+        match self.failure {
+            None => Ability::Able,
+            Some(Failure::Soft { .. }) => Ability::Failed,
+            Some(Failure::Hard) => Ability::Unfit,
+        }
+    }
+
+    fn name(&self, config: &Config) -> String {
+        config.group(self.id).name.clone()
+    }
+
+    /// Begin to want it.
+    pub(super) fn claim(&mut self, now: Instant, term: Term) {
+        self.running = Running::Claiming { since: now };
+        self.term = term;
+        self.highest = self.highest.max(term);
+        self.consent = None;
+    }
+
+    /// Want it no longer.
+    pub(super) fn withdraw(&mut self) {
+        if matches!(self.running, Running::Claiming { .. }) {
+            self.running = Running::Stopped;
+            self.term = Term::default();
+        }
+    }
+
+    /// Use the right to start it. A permit for another claim changes nothing.
+    pub(super) fn begin(&mut self, ground: &Ground<'_>, permit: Permit, out: &mut Outbox) {
+        if permit.group() != self.id || permit.term() != self.term {
+            return;
+        }
+        out.emit(Event::GroupStarting { group: self.name(ground.config), term: self.term });
+        self.running = Running::Starting { since: ground.now, permit };
+    }
+
+    /// Keep what was found running after a restart.
+    pub(super) fn adopt(&mut self, ground: &Ground<'_>, permit: Permit, out: &mut Outbox) {
+        self.term = permit.term();
+        self.highest = self.highest.max(self.term);
+        out.emit(Event::GroupAdopted { group: self.name(ground.config), term: self.term });
+        self.running = Running::Started { since: ground.now, permit };
+        for resource in &mut self.resources {
+            resource.started(ground.now, ground.config.resource(resource.id));
+        }
+    }
+
+    /// Begin to stop it. `urgent`: addresses go at once, without their agents.
+    pub(super) fn release(&mut self, ground: &Ground<'_>, because: StopReason, out: &mut Outbox) {
+        match self.running {
+            Running::Stopping { .. } | Running::Blocked => return,
+            Running::Claiming { .. } => {
+                self.withdraw();
+                return;
+            }
+            Running::Stopped
+            | Running::Unknown
+            | Running::Starting { .. }
+            | Running::Started { .. } => {}
+        }
+        let urgent = match because {
+            StopReason::Isolated { .. }
+            | StopReason::Paused { .. }
+            | StopReason::BothActive { .. } => true,
+            StopReason::Moves { .. }
+            | StopReason::Leaving
+            | StopReason::Failed { .. }
+            | StopReason::Leftover => false,
+        };
+        if urgent {
+            let group = self.id;
+            for resource in self.resources.iter().filter(|resource| resource.may_run()) {
+                if ground.config.resource(resource.id).address.is_some() {
+                    let resource = resource.id;
+                    out.ask(Asked::Drop { group }, |op| Output::DropAddress { op, resource });
+                }
+            }
+        }
+        out.emit(Event::GroupStopping { group: self.name(ground.config), because });
+        self.running = Running::Stopping { since: ground.now };
+    }
+
+    /// Whether everything has been looked at. `None`: not yet; otherwise how many of its resources run.
+    pub(super) fn probed(&self) -> Option<usize> {
+        let unknown =
+            self.resources.iter().any(|resource| matches!(resource.doing, Doing::Unknown(_)));
+        (!unknown).then(|| self.resources.iter().filter(|resource| resource.may_run()).count())
+    }
+
+    /// Bring its resources one step nearer to what is wanted, and look after those that run.
+    pub(super) fn advance(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
+        if let Some(Failure::Soft { until }) = self.failure
+            && ground.now >= until
+        {
+            self.failure = None;
+        }
+        match &self.running {
+            Running::Unknown => self.look(ground, out),
+            Running::Stopped | Running::Claiming { .. } => {}
+            Running::Starting { since, permit } => {
+                let (since, permit) = (*since, permit.clone());
+                let bound = Some(
+                    ground
+                        .holds_until
+                        .map_or_else(|| permit.until(), |until| until.max(permit.until())),
+                );
+                if self.bring_up(ground, bound, out) {
+                    let took = ground.now - since;
+                    out.emit(Event::GroupStarted {
+                        group: self.name(ground.config),
+                        term: self.term,
+                        took,
+                    });
+                    self.running = Running::Started { since: ground.now, permit };
+                }
+                self.keep(ground, out);
+            }
+            Running::Started { since, .. } => {
+                if ground.now - *since > RESTART_WINDOW {
+                    self.failures = 0;
+                }
+                self.bring_up(ground, ground.holds_until, out);
+                self.keep(ground, out);
+            }
+            Running::Stopping { since } => {
+                let since = *since;
+                if self.bring_down(ground, out) {
+                    let took = ground.now - since;
+                    out.emit(Event::GroupStopped { group: self.name(ground.config), took });
+                    self.running = Running::Stopped;
+                    self.term = Term::default();
+                }
+            }
+            Running::Blocked => self.look(ground, out),
+        }
+    }
+
+    fn look(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
+        // One at a time: a machine with many groups is not buried under probes at its start.
+        let busy = |resource: &LocalResource| matches!(resource.doing, Doing::Unknown(Some(_)));
+        if self.resources.iter().any(busy) {
+            return;
+        }
+        let next = self
+            .resources
+            .iter_mut()
+            .find(|resource| matches!(resource.doing, Doing::Unknown(None) | Doing::Blocked(_)));
+        if let Some(next) = next {
+            next.probe(ground.now, ground.config.resource(next.id), out);
+        }
+    }
+
+    /// Whether all of it runs.
+    fn bring_up(&mut self, ground: &Ground<'_>, bound: Option<Instant>, out: &mut Outbox) -> bool {
+        for resource in &mut self.resources {
+            let spec = ground.config.resource(resource.id);
+            match resource.doing {
+                Doing::Started => continue,
+                Doing::Stopped => resource.start(spec, self.term, bound, ground.lease, out),
+                Doing::Failed => {
+                    resource.stop(spec, self.term, out);
+                }
+                Doing::Unknown(_) | Doing::Starting(_) | Doing::Stopping(_) | Doing::Blocked(_) => {
+                }
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Whether all of it is stopped.
+    fn bring_down(&mut self, ground: &Ground<'_>, out: &mut Outbox) -> bool {
+        for resource in self.resources.iter_mut().rev() {
+            if !resource.stop(ground.config.resource(resource.id), self.term, out) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn lease(&self, ground: &Ground<'_>) -> Option<LeaseTerms> {
+        let not_after = ground.holds_until.unwrap_or(ground.now + ground.lease);
+        (not_after > ground.now).then_some(LeaseTerms { length: ground.lease, not_after })
+    }
+
+    fn keep(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
+        let (lease, term) = (self.lease(ground), self.term);
+        for resource in &mut self.resources {
+            resource.keep(ground.now, ground.config.resource(resource.id), lease, term, out);
+        }
+    }
+
+    /// When [`advance`](Self::advance) has something to do next.
+    pub(super) fn next(&self, ground: &Ground<'_>) -> Option<Instant> {
+        let may_renew = self.lease(ground).is_some();
+        let failure = self.failure.and_then(|failure| match failure {
+            Failure::Soft { until } => Some(until),
+            Failure::Hard => None,
+        });
+        let live = match self.running {
+            Running::Started { .. } | Running::Starting { .. } | Running::Blocked => {
+                let next = |resource: &LocalResource| {
+                    resource.next(ground.config.resource(resource.id), may_renew)
+                };
+                self.resources.iter().filter_map(next).min()
+            }
+            // These wait for answers alone.
+            Running::Unknown
+            | Running::Stopped
+            | Running::Claiming { .. }
+            | Running::Stopping { .. } => None,
+        };
+        failure.into_iter().chain(live).min()
+    }
+}

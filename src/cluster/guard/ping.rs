@@ -1,0 +1,125 @@
+//! The `ping` guard: ping nodes tell a node whether it is itself cut off.
+//!
+//! A ping node has no memory: it cannot choose between two nodes that both reach it, and no tuning changes that.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::cluster::io::{Output, PingOutcome};
+use crate::cluster::outbox::{Asked, Outbox};
+use crate::cluster::time::Instant;
+use crate::config::Timing;
+
+/// One ping node.
+#[derive(Debug)]
+pub(in crate::cluster) struct Target {
+    pub(in crate::cluster) address: IpAddr,
+    /// Send time of the newest ping that it answered.
+    pub(in crate::cluster) answered: Option<Instant>,
+    pub(in crate::cluster) error: Option<String>,
+    open: u32,
+}
+
+/// What this node sees of its ping nodes: it sees them while any of them answers.
+#[derive(Debug)]
+pub(in crate::cluster) struct PingGuard {
+    pub(in crate::cluster) targets: Vec<Target>,
+    /// An answer counts for so long from when it was asked for.
+    window: Duration,
+    gap: Duration,
+    asked: Option<Instant>,
+    /// Since when answers never were further apart than `gap`.
+    answers_since: Option<Instant>,
+    /// What was last told about it.
+    pub(in crate::cluster) said_answers: Option<bool>,
+}
+
+/// Pings to one target that may be open at a time: with deadlines of deadtime/2 and a ping every keepalive/4 more would
+/// mean that answers do not come.
+const OPEN_MOST: u32 = 64;
+
+impl PingGuard {
+    pub(in crate::cluster) fn new(addresses: &[IpAddr], timing: &Timing) -> Self {
+        let target =
+            |address: &IpAddr| Target { address: *address, answered: None, error: None, open: 0 };
+        Self {
+            targets: addresses.iter().map(target).collect(),
+            window: timing.deadtime / 2,
+            // One lost ping is no gap.
+            gap: (timing.deadtime / 2).max(timing.keepalive * 2),
+            asked: None,
+            answers_since: None,
+            said_answers: None,
+        }
+    }
+
+    /// Whether this guard was asked for.
+    pub(in crate::cluster) fn is_on(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
+    /// When to ask next. `interval`: keepalive, or a quarter of it while a peer is late.
+    pub(in crate::cluster) fn next(&self, interval: Duration) -> Option<Instant> {
+        self.is_on().then(|| self.asked.map_or(Instant::ZERO, |asked| asked + interval))
+    }
+
+    /// Ask if it is time.
+    pub(in crate::cluster) fn tick(&mut self, now: Instant, interval: Duration, out: &mut Outbox) {
+        if self.next(interval).is_none_or(|next| now < next) {
+            return;
+        }
+        self.asked = Some(now);
+        let deadline = now + self.window;
+        for (place, target) in self.targets.iter_mut().enumerate() {
+            if target.open < OPEN_MOST {
+                target.open += 1;
+                let address = target.address;
+                out.ask(Asked::Ping { target: place, at: now }, |op| Output::Ping {
+                    op,
+                    target: address,
+                    deadline,
+                });
+            }
+        }
+    }
+
+    /// An answer: `at` is when it was asked for.
+    pub(in crate::cluster) fn finished(&mut self, place: usize, at: Instant, outcome: PingOutcome) {
+        let newest = self.newest();
+        let Some(target) = self.targets.get_mut(place) else { return };
+        target.open = target.open.saturating_sub(1);
+        match outcome {
+            PingOutcome::Answered => {
+                target.error = None;
+                target.answered = target.answered.max(Some(at));
+                if newest.is_none_or(|(_, newest)| at - newest > self.gap) {
+                    self.answers_since = Some(at);
+                }
+            }
+            PingOutcome::Silent => {}
+            PingOutcome::Failed(why) => target.error = Some(why),
+        }
+    }
+
+    /// The target that answered the newest ping, and when that was sent.
+    pub(in crate::cluster) fn newest(&self) -> Option<(IpAddr, Instant)> {
+        let answered =
+            self.targets.iter().filter_map(|target| Some((target.address, target.answered?)));
+        answered.max_by_key(|(_, at)| *at)
+    }
+
+    /// Until when the newest answer counts.
+    pub(in crate::cluster) fn counts_until(&self) -> Option<Instant> {
+        self.newest().map(|(_, at)| at + self.window)
+    }
+
+    /// Whether a ping node answers.
+    pub(in crate::cluster) fn answers(&self, now: Instant) -> bool {
+        self.counts_until().is_some_and(|until| now <= until)
+    }
+
+    /// For how long a ping node has answered without a gap.
+    pub(in crate::cluster) fn answers_for(&self, now: Instant) -> Option<Duration> {
+        self.answers(now).then(|| self.answers_since.map(|since| now - since))?
+    }
+}

@@ -1,0 +1,144 @@
+//! What an operator asks for becomes a wish or a proof; the rest follows from these.
+
+use super::Node;
+use crate::cluster::event::Event;
+use crate::cluster::io::{ClientId, Command, Output, Response};
+use crate::cluster::peer::Standing;
+use crate::config::{GroupId, NodeId};
+use crate::wire::{GroupTag, WishSubject};
+
+impl Node {
+    pub(super) fn command(
+        &mut self,
+        client: ClientId,
+        author: &str,
+        unix_ms: u64,
+        command: Command,
+    ) {
+        let result = match command {
+            Command::Standby { node } => self.standby(node, true, author, unix_ms),
+            Command::Online { node } => self.standby(node, false, author, unix_ms),
+            Command::Switchover { group, to } => self.switchover(&group, to, author, unix_ms),
+            Command::ConfirmDead { node } => self.confirm_dead(&node, author),
+        };
+        let response = result.unwrap_or_else(|message| Response::Refused { message });
+        self.out.push(Output::Reply { client, response });
+    }
+
+    fn find_node(&self, name: &str) -> Result<NodeId, String> {
+        self.config.node_by_name(name).ok_or_else(|| {
+            let names: Vec<&str> =
+                self.config.nodes.iter().map(|node| node.name.as_str()).collect();
+            format!("there is no node {name}; the nodes are {}", names.join(", "))
+        })
+    }
+
+    fn find_group(&self, name: &str) -> Result<GroupId, String> {
+        self.config.group_by_name(name).ok_or_else(|| {
+            let names: Vec<&str> =
+                self.config.groups.iter().map(|group| group.name.as_str()).collect();
+            format!("there is no group {name}; the groups are {}", names.join(", "))
+        })
+    }
+
+    fn wish(&mut self, subject: WishSubject, author: &str, unix_ms: u64) {
+        self.wishes.wish(subject, author, unix_ms, self.config.me.0);
+        self.news = true;
+        self.remember();
+    }
+
+    fn standby(
+        &mut self,
+        node: Option<String>,
+        standby: bool,
+        author: &str,
+        unix_ms: u64,
+    ) -> Result<Response, String> {
+        let node = node.map_or(Ok(self.config.me), |name| self.find_node(&name))?;
+        let (name, tag) = (self.name(node), self.config.node(node).tag);
+        let word = if standby { "standby" } else { "online" };
+        let already = self.wishes.standby(tag).is_some() == standby;
+        if !already {
+            self.wish(WishSubject::Standby { node: tag, standby }, author, unix_ms);
+            self.out
+                .emit(Event::Wished { wish: format!("{name} {word}"), author: author.to_owned() });
+        }
+        let message = match (already, standby) {
+            (true, _) => format!("{name} is {word} already"),
+            (false, true) => {
+                format!("{name} gives up its groups and takes none until `lubdub online {name}`")
+            }
+            (false, false) => format!("{name} takes part again"),
+        };
+        Ok(Response::Accepted { message, to: None })
+    }
+
+    fn switchover(
+        &mut self,
+        group: &str,
+        to: Option<String>,
+        author: &str,
+        unix_ms: u64,
+    ) -> Result<Response, String> {
+        let id = self.find_group(group)?;
+        let holder =
+            self.config.node_ids().find(|node| super::reconcile::holds(self.run_on(*node, id)));
+        let target = match to {
+            Some(name) => self.find_node(&name)?,
+            None => {
+                let nodes = self.config.group(id).nodes.iter().copied();
+                let other = nodes
+                    .filter(|node| Some(*node) != holder)
+                    .find(|node| self.unable(*node, id).is_none());
+                other.ok_or_else(|| {
+                    format!("no other node can take {group} now; see `lubdub status`")
+                })?
+            }
+        };
+        let name = self.name(target);
+        if let Some(why) = self.unable(target, id) {
+            return Err(format!("{name} cannot take {group}: {why}"));
+        }
+        self.wish(
+            WishSubject::Location {
+                group: self.config.group(id).tag,
+                node: Some(self.config.node(target).tag),
+            },
+            author,
+            unix_ms,
+        );
+        let wish = format!("{group} to {name}");
+        self.out.emit(Event::Wished { wish: wish.clone(), author: author.to_owned() });
+        Ok(Response::Accepted { message: format!("moving {wish}"), to: Some(name) })
+    }
+
+    /// The wish for a place ends: the group had to go elsewhere, and stays there.
+    pub(super) fn take_back_location(&mut self, group: GroupTag) {
+        let unix_ms = self.memory.unix_ms + self.now.as_micros() / 1000;
+        self.wish(WishSubject::Location { group, node: None }, "lubdub", unix_ms);
+    }
+
+    fn confirm_dead(&mut self, name: &str, author: &str) -> Result<Response, String> {
+        let id = self.find_node(name)?;
+        let Some(peer) = self.peer_mut(id) else { return Err(format!("{name} is this very node")) };
+        match peer.standing {
+            Standing::Up | Standing::Late => {
+                return Err(format!(
+                    "{name} is alive: it was heard a moment ago. To move its groups: lubdub standby {name}"
+                ));
+            }
+            Standing::Left | Standing::Dead { .. } => {
+                let message = format!("{name} is known to run nothing already");
+                return Ok(Response::Accepted { message, to: None });
+            }
+            Standing::Lost | Standing::Unknown => {}
+        }
+        peer.standing = Standing::Dead { author: author.to_owned() };
+        self.news = true;
+        self.out
+            .emit(Event::PeerConfirmedDead { peer: name.to_owned(), author: author.to_owned() });
+        let message =
+            format!("{name} counts as dead until it is heard again; its groups are taken over now");
+        Ok(Response::Accepted { message, to: None })
+    }
+}

@@ -1,0 +1,146 @@
+//! Decide: where each group belongs, and whose claim this node consents to. Starts and stops nothing.
+
+use super::Node;
+use crate::cluster::event::Event;
+use crate::cluster::group::{LocalGroup, Running};
+use crate::cluster::peer::{Peer, Standing};
+use crate::cluster::placement::{self, Candidate, Place, Unable, View};
+use crate::config::{GroupId, NodeId};
+use crate::wire::{Ability, Phase, Run, Term};
+
+impl Node {
+    /// Place every group anew, and give consent where it is due.
+    pub(super) fn decide(&mut self) {
+        let ids: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
+        for id in ids {
+            let Place { candidate, reason } = placement::place(&self.view(id));
+            let target =
+                candidate.and_then(|place| self.config.group(id).nodes.get(place).copied());
+            let consent = self.consent(id);
+            let Some(group) = self.groups.get_mut(usize::from(id.0)) else { continue };
+            if (group.target, &group.reason) != (target, &reason) {
+                (group.target, group.reason) = (target, reason.clone());
+                let node = target.map(|node| self.config.node(node).name.clone());
+                self.out.emit(Event::Placed {
+                    group: self.config.group(id).name.clone(),
+                    node,
+                    reason,
+                });
+            }
+            if group.consent != consent {
+                group.consent = consent;
+                self.news = true;
+            }
+        }
+    }
+
+    fn view(&self, id: GroupId) -> View<'_> {
+        let spec = self.config.group(id);
+        let candidate = |node: &NodeId| Candidate {
+            name: &self.config.node(*node).name,
+            run: self.run_on(*node, id),
+            unable: self.unable(*node, id),
+        };
+        let wish = self.wishes.location(spec.tag).and_then(|(tag, author)| {
+            let node = self.config.node_by_tag(tag)?;
+            Some((self.config.node(node).name.as_str(), author))
+        });
+        View {
+            candidates: spec.nodes.iter().map(candidate).collect(),
+            auto_failback: spec.auto_failback,
+            wish,
+            starting: self.phase == Phase::Starting,
+        }
+    }
+
+    /// What a node does with a group, as far as it is heard.
+    pub(super) fn run_on(&self, node: NodeId, id: GroupId) -> Run {
+        if node == self.config.me {
+            return self.groups.get(usize::from(id.0)).map_or(Run::Unknown, LocalGroup::run);
+        }
+        self.peer(node).and_then(|peer| peer.report(id)).map_or(Run::Unknown, |report| report.run)
+    }
+
+    /// What keeps a node from running a group.
+    pub(super) fn unable(&self, node: NodeId, id: GroupId) -> Option<Unable> {
+        let (phase, ability) = if node == self.config.me {
+            (Some(self.phase), self.groups.get(usize::from(id.0)).map(LocalGroup::ability))
+        } else {
+            let peer = self.peer(node)?;
+            match peer.standing {
+                Standing::Unknown => return Some(Unable::NeverHeard),
+                Standing::Lost => return Some(Unable::Lost),
+                Standing::Left => return Some(Unable::Left),
+                Standing::Dead { .. } => return Some(Unable::Dead),
+                Standing::Up | Standing::Late => {}
+            }
+            if peer.said().is_some_and(|said| said.unknown_version.is_some()) {
+                return Some(Unable::OtherVersion);
+            }
+            (peer.said().and_then(|said| said.phase), peer.report(id).map(|report| report.ability))
+        };
+        match (phase, ability) {
+            (Some(Phase::Leaving), _) => return Some(Unable::Leaving),
+            (Some(Phase::Starting) | None, _) => return Some(Unable::Starting),
+            (Some(Phase::Active), Some(Ability::Failed)) => return Some(Unable::Failed),
+            (Some(Phase::Active), Some(Ability::Unfit)) => return Some(Unable::Unfit),
+            (Some(Phase::Active), Some(Ability::Excluded)) => return Some(Unable::Excluded),
+            (Some(Phase::Active), Some(Ability::Able) | None) => {}
+        }
+        if self.wishes.standby(self.config.node(node).tag).is_some() {
+            return Some(Unable::Standby);
+        }
+        self.is_blind(node).then_some(Unable::NoPing)
+    }
+
+    /// Whether a node sees no ping node while another one that is up does.
+    fn is_blind(&self, node: NodeId) -> bool {
+        let blind = |node: &NodeId| self.sights.get(node).is_some_and(|sight| sight.blind);
+        let up =
+            |other: &NodeId| *other == self.config.me || self.peer(*other).is_some_and(Peer::is_up);
+        let sees = |other: NodeId| {
+            other != node && up(&other) && self.sights.contains_key(&other) && !blind(&other)
+        };
+        blind(&node) && self.config.node_ids().any(sees)
+    }
+
+    /// The peers' claims on a group, best first: what runs already, then the order of its nodes.
+    pub(super) fn claims(&self, id: GroupId) -> Vec<(NodeId, Term)> {
+        let nodes = self.config.group(id).nodes.iter();
+        let claims = nodes.filter_map(|node| {
+            let peer = self.peer(*node).filter(|peer| peer.is_up())?;
+            let report = peer.report(id)?;
+            (report.run == Run::Claiming).then_some((*node, report.term))
+        });
+        claims.collect()
+    }
+
+    /// The one claim that this node consents to: at most one, never beside its own, and given up only when the claim is
+    /// gone, or its node is proven dead.
+    fn consent(&self, id: GroupId) -> Option<(NodeId, Term)> {
+        let group = self.groups.get(usize::from(id.0))?;
+        let idle = group.running == Running::Stopped && group.probed() == Some(0);
+        if !idle {
+            return None;
+        }
+        if let Some((node, term)) = group.consent {
+            let stands = self.peer(node).is_some_and(|peer| {
+                let report = peer.report(id);
+                !peer.is_gone()
+                    && report
+                        .is_some_and(|report| report.term == term && report.run != Run::Stopped)
+            });
+            if stands {
+                return Some((node, term));
+            }
+        }
+        let known = group.highest;
+        self.claims(id).into_iter().find(|(_, term)| *term >= known)
+    }
+
+    /// The place of a node in the order of a group.
+    pub(super) fn rank(&self, node: NodeId, id: GroupId) -> usize {
+        let nodes = &self.config.group(id).nodes;
+        nodes.iter().position(|other| *other == node).unwrap_or(nodes.len())
+    }
+}

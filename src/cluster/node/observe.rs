@@ -1,0 +1,464 @@
+//! Observe: what came in becomes what is known.
+
+use std::time::Duration;
+
+use super::{Node, Timer};
+use crate::cluster::event::{Event, JoinReason, StopReason};
+use crate::cluster::group::Running;
+use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
+use crate::cluster::peer::{Standing, Taken};
+use crate::cluster::time::Instant;
+use crate::config::{Digests, GroupId, LinkId, NodeId, Section};
+use crate::wire::{Body, GuardRecord, Heartbeat, Phase, PingSight, Report, Run, Term};
+
+/// What a node sees of its ping nodes, as it says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sight {
+    answers: bool,
+    since: Instant,
+    /// It has been without for a whole deadtime, and not been with for long enough since.
+    pub(super) blind: bool,
+}
+
+/// A node that had lost its ping node is able again after it answered for so many deadtimes: no ping-pong.
+const HOLD_DOWN_DEADTIMES: u32 = 5;
+
+impl Node {
+    pub(super) fn restore(&mut self, memory: Memory) {
+        for (tag, term) in &memory.terms {
+            if let Some(id) = self.config.group_by_tag(*tag)
+                && let Some(group) = self.groups.get_mut(usize::from(id.0))
+            {
+                group.highest = group.highest.max(*term);
+            }
+        }
+        for wish in &memory.wishes {
+            self.wishes.merge(wish);
+        }
+        self.memory = memory;
+    }
+
+    pub(super) fn remembered(&mut self, error: Option<String>) {
+        if self.disk != error {
+            self.disk.clone_from(&error);
+            self.out.emit(Event::DiskChanged { error });
+        }
+    }
+
+    pub(super) fn refuse(&mut self, why: Reject, source: String) {
+        let count = self.refused.entry(why).or_default();
+        *count += 1;
+        let count = *count;
+        // The first, the tenth, the hundredth: enough to be seen, too few to fill a disk.
+        if why != Reject::Unproven
+            && count.checked_ilog10().is_some_and(|power| count == 10_u64.pow(power))
+        {
+            self.out.emit(Event::DatagramRefused { why, source, count });
+        }
+    }
+
+    pub(super) fn link_changed(&mut self, link: LinkId, state: LinkState) {
+        let Some(known) = self.link_states.get_mut(usize::from(link.0)) else { return };
+        if *known == state {
+            return;
+        }
+        *known = state.clone();
+        let waiting = match state {
+            LinkState::Up => None,
+            LinkState::Waiting(why) => Some(why),
+        };
+        self.out.emit(Event::LinkWaiting { link: self.config.link(link).name.clone(), waiting });
+        self.news = true;
+    }
+
+    pub(super) fn pinged(&mut self, target: usize, at: Instant, outcome: PingOutcome) {
+        self.guard.pinged(target, at, outcome);
+    }
+
+    pub(super) fn dropped(&mut self, group: GroupId, error: Option<String>) {
+        if let Some(why) = error {
+            let group = self.config.group(group).name.clone();
+            self.out.emit(Event::AddressFailed { group, address: "removal".to_owned(), why });
+        }
+    }
+
+    /// This daemon stood still for longer than half of deadtime.
+    pub(super) fn paused(&mut self, gap: Duration) {
+        let now = self.now;
+        self.out.emit(Event::Paused { gap });
+        self.resumed = Some(now);
+        self.guard.paused(now);
+        // A peer's moment counts from before the pause, whatever this node thinks of the silence.
+        let passed =
+            |peer: &crate::cluster::peer::Peer| peer.waits_until().is_none_or(|until| until <= now);
+        let may_have_acted = self.peers.iter().any(|peer| !peer.is_gone() && passed(peer));
+        for peer in &mut self.peers {
+            peer.judged_from = now;
+        }
+        let ids: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
+        for id in ids {
+            self.with_group(id, |group, ground, out| {
+                group.withdraw();
+                if may_have_acted && group.holds() {
+                    group.release(ground, StopReason::Paused { gap }, out);
+                }
+            });
+        }
+        self.news = true;
+    }
+
+    pub(super) fn received(
+        &mut self,
+        link: LinkId,
+        from: NodeId,
+        wall_us: u64,
+        heartbeat: &Heartbeat,
+    ) {
+        let (now, me) = (self.now, (self.config.node(self.config.me).tag, self.incarnation));
+        let keepalive = self.config.timing.keepalive;
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == from) else { return };
+        let header = &heartbeat.header;
+        let taken = peer.take(now, link, header, me, &self.sent);
+        let (newest, new_life) = match taken {
+            Taken::Counts { newest, new_life } => (newest, new_life),
+            Taken::Refused(why) => {
+                // It learns its challenge the sooner, but a flood of replays makes nobody talkative.
+                if why == Reject::Unproven
+                    && self.hurried.is_none_or(|at| now - at >= keepalive / 4)
+                {
+                    self.hurried = Some(now);
+                    self.news = true;
+                }
+                self.refuse(why, self.config.node(from).name.clone());
+                return;
+            }
+        };
+        self.news |= new_life;
+        if header.flags.ask && !header.flags.answer {
+            self.answer(link, from);
+        }
+        if !newest {
+            return;
+        }
+        if header.flags.goodbye {
+            self.goodbye(from);
+            return;
+        }
+        let Some(life) = self.peer_mut(from).and_then(|peer| peer.life.as_mut()) else { return };
+        if let Some(round_trip) = life.round_trip {
+            let half = i64::try_from(round_trip.as_micros() / 2).unwrap_or(0);
+            life.clock_offset_us = Some(
+                header.wall_us.cast_signed().wrapping_sub(wall_us.cast_signed()).wrapping_add(half),
+            );
+        }
+        let sight = header.records.iter().find_map(|record| match record {
+            GuardRecord::Ping(sight) => Some(*sight),
+            GuardRecord::Unknown { .. } => None,
+        });
+        life.said.ping = sight;
+        match &heartbeat.body {
+            Body::Unknown { version } => life.said.unknown_version = Some(*version),
+            Body::Known(report) => self.report(from, report),
+        }
+    }
+
+    fn goodbye(&mut self, from: NodeId) {
+        if let Some(peer) = self.peer_mut(from) {
+            peer.left();
+        }
+        let peer = self.name(from);
+        self.out.emit(Event::PeerLeft { peer });
+    }
+
+    fn report(&mut self, from: NodeId, report: &Report) {
+        let mine = self.config.digests;
+        let mut learnt = false;
+        for wish in &report.wishes {
+            learnt |= self.wishes.merge(wish);
+        }
+        let mut groups = Vec::new();
+        for entry in &report.groups {
+            match self.config.group_by_tag(entry.group) {
+                Some(id) => groups.push((id, *entry)),
+                None if entry.run == Run::Claiming
+                    && self.foreign_claims.len() < crate::wire::MAX_GROUPS_PER_PAGE =>
+                {
+                    self.news |=
+                        self.foreign_claims.insert(entry.group, entry.term) != Some(entry.term);
+                }
+                None => {
+                    self.foreign_claims.remove(&entry.group);
+                }
+            }
+        }
+        let Some(life) = self.peer_mut(from).and_then(|peer| peer.life.as_mut()) else { return };
+        life.said.unknown_version = None;
+        life.said.phase = Some(report.phase);
+        life.said.macs.clone_from(&report.macs);
+        let differed = life.said.digests.replace(report.digests);
+        let mut took = Vec::new();
+        for (id, entry) in &groups {
+            let former = life.said.groups.insert(*id, *entry);
+            if entry.run == Run::Started
+                && former
+                    .is_none_or(|former| (former.run, former.term) != (Run::Started, entry.term))
+            {
+                took.push((*id, entry.term));
+            }
+        }
+        let peer = self.name(from);
+        if differed.map_or(report.digests != mine.0, |former| former != report.digests) {
+            self.out.emit(Event::ConfigDiffers {
+                peer: peer.clone(),
+                sections: differing(mine, report.digests),
+            });
+        }
+        for (id, term) in took {
+            let group = self.config.group(id).name.clone();
+            self.out.emit(Event::PeerRuns { group, peer: peer.clone(), term });
+        }
+        for (id, entry) in groups {
+            let known = entry.highest.max(entry.term);
+            if let Some(group) = self.groups.get_mut(usize::from(id.0))
+                && known > group.highest
+            {
+                group.highest = known;
+                learnt = true;
+            }
+        }
+        if learnt {
+            self.news = true;
+            self.remember();
+        }
+    }
+
+    /// Everything that time alone changes.
+    pub(super) fn observe(&mut self) {
+        self.judge_peers();
+        self.look_round();
+        self.ping_and_probe();
+        self.judge_sights();
+        self.let_go();
+    }
+
+    fn judge_peers(&mut self) {
+        let (now, timing) = (self.now, self.config.timing);
+        for peer in &mut self.peers {
+            let id = peer.id;
+            let name = || self.config.node(id).name.clone();
+            let silence = peer.silence(now);
+            for link in peer.judge_links(now, timing.deadtime) {
+                let sight = peer.links.get(usize::from(link.0)).copied().unwrap_or_default();
+                self.out.emit(Event::LinkChanged {
+                    link: self.config.link(link).name.clone(),
+                    peer: name(),
+                    heard: sight.heard,
+                    hears: sight.hears,
+                });
+                self.news = true;
+            }
+            let Some(former) = peer.judge(now, &timing) else { continue };
+            self.news = true;
+            match &peer.standing {
+                Standing::Up if former == Standing::Late => {
+                    let silence = peer.life.as_ref().map_or(silence, |life| life.worst_silence);
+                    self.out.emit(Event::PeerPunctual {
+                        peer: name(),
+                        silence,
+                        deadtime: timing.deadtime,
+                    });
+                }
+                Standing::Up => {
+                    let Some(life) = &peer.life else { continue };
+                    let after = (former != Standing::Unknown).then_some(life.worst_silence);
+                    self.out.emit(Event::PeerUp {
+                        peer: name(),
+                        incarnation: life.incarnation,
+                        after,
+                    });
+                }
+                Standing::Late => {
+                    let warntime = timing.warntime;
+                    self.out.emit(Event::PeerLate { peer: name(), silence, warntime });
+                }
+                Standing::Lost => {
+                    self.out.emit(Event::PeerLost {
+                        peer: name(),
+                        silence,
+                        deadtime: timing.deadtime,
+                    });
+                }
+                // A new life that has not been part of a round trip yet; goodbyes and confirmations tell of themselves.
+                Standing::Unknown | Standing::Left | Standing::Dead { .. } => {}
+            }
+        }
+    }
+
+    /// The start of this node ends when it knows what runs on it, and hears all others or has waited for long enough.
+    fn look_round(&mut self) {
+        self.adopt_or_clear();
+        if self.phase != Phase::Starting
+            || self.groups.iter().any(|group| group.running == Running::Unknown)
+        {
+            return;
+        }
+        let heard = |peer: &crate::cluster::peer::Peer| {
+            peer.is_up() && peer.said().is_some_and(|said| said.phase.is_some())
+        };
+        let because = if self.peers.iter().all(heard) {
+            JoinReason::AllHeard
+        } else if self.now >= Instant::ZERO + self.config.timing.initdead {
+            JoinReason::Initdead(self.config.timing.initdead)
+        } else {
+            return;
+        };
+        self.phase = Phase::Active;
+        self.news = true;
+        self.out.emit(Event::Joined { because });
+    }
+
+    fn ping_and_probe(&mut self) {
+        let saw = self.guard.ping.said_answers;
+        let interval = self.ping_interval();
+        self.guard.ping.tick(self.now, interval, &mut self.out);
+        let sees = self.guard.ping.answers(self.now);
+        if self.guard.ping.is_on() && saw != Some(sees) {
+            self.guard.ping.said_answers = Some(sees);
+            // At the very start nothing was asked yet: no answer is no news.
+            if saw.is_some() || sees {
+                let target = self.guard.ping.newest().map(|(target, _)| target);
+                self.out.emit(Event::PingChanged { answers: sees, target });
+            }
+            self.news = true;
+        }
+        let wanted = self.wanted_probes();
+        let wanted = |group: GroupId| wanted.contains(&group);
+        self.guard.probe(self.now, &self.config, &wanted, &mut self.out);
+    }
+
+    fn ping_interval(&self) -> Duration {
+        let keepalive = self.config.timing.keepalive;
+        let calm =
+            |peer: &crate::cluster::peer::Peer| peer.standing == Standing::Up || peer.is_gone();
+        if self.peers.iter().all(calm) { keepalive } else { keepalive / 4 }
+    }
+
+    /// Groups whose addresses are to be asked for: a silent peer may hold them, and this node could take them.
+    fn wanted_probes(&self) -> Vec<GroupId> {
+        let timing = self.config.timing;
+        let start_over = self.now + timing.deadtime >= Instant::ZERO + timing.initdead;
+        let wanted = self.peers.iter().any(|peer| match peer.standing {
+            Standing::Late | Standing::Lost => self.config.guard.arp,
+            Standing::Unknown => start_over,
+            Standing::Up | Standing::Left | Standing::Dead { .. } => false,
+        });
+        let free =
+            |running: &Running| matches!(running, Running::Stopped | Running::Claiming { .. });
+        let groups = self.groups.iter().filter(|group| wanted && free(&group.running));
+        groups.map(|group| group.id).collect()
+    }
+
+    fn judge_sights(&mut self) {
+        if !self.guard.ping.is_on() {
+            return;
+        }
+        let (now, deadtime) = (self.now, self.config.timing.deadtime);
+        let mut seen = vec![(self.config.me, self.guard.ping.answers(now))];
+        for peer in self.peers.iter().filter(|peer| peer.is_up()) {
+            if let Some(sight) = peer.said().and_then(|said| said.ping) {
+                seen.push((peer.id, sight == PingSight::Answers));
+            }
+        }
+        for (node, answers) in seen {
+            let sight = self.sights.entry(node).or_insert(Sight {
+                answers: true,
+                since: now,
+                blind: false,
+            });
+            if sight.answers != answers {
+                (sight.answers, sight.since) = (answers, now);
+            }
+            let bound = if answers { deadtime * HOLD_DOWN_DEADTIMES } else { deadtime };
+            if now - sight.since >= bound {
+                sight.blind = !answers;
+            }
+        }
+    }
+
+    /// A holder that hears neither peer nor ping node lets go before the peer may act (P2).
+    fn let_go(&mut self) {
+        let (now, Some(until)) = (self.now, self.holds_until()) else { return };
+        // Just after the start nobody can have answered yet; nothing is renewed meanwhile.
+        if now < until || now < Instant::ZERO + self.config.timing.deadtime / 2 {
+            return;
+        }
+        let silence =
+            self.peers.iter().filter(|peer| !peer.is_gone()).map(|peer| peer.silence(now)).max();
+        let because = StopReason::Isolated {
+            silence: silence.unwrap_or_default(),
+            ping_silence: self.guard.ping.newest().map(|(_, at)| now - at),
+        };
+        let held: Vec<GroupId> =
+            self.groups.iter().filter(|group| group.holds()).map(|group| group.id).collect();
+        for id in held {
+            let because = because.clone();
+            self.with_group(id, |group, ground, out| group.release(ground, because, out));
+        }
+    }
+
+    pub(super) fn observe_deadlines(&self) -> impl Iterator<Item = (Instant, Timer)> {
+        let (timing, now) = (self.config.timing, self.now);
+        let micro = Duration::from_micros(1);
+        let silence = self.peers.iter().filter_map(move |peer| match peer.standing {
+            Standing::Up => Some(peer.silent_for(timing.warntime) + micro),
+            Standing::Late => Some(peer.silent_for(timing.deadtime) + micro),
+            Standing::Lost | Standing::Unknown if now <= peer.silent_for(timing.deadtime) => {
+                Some(peer.silent_for(timing.deadtime) + micro)
+            }
+            Standing::Lost | Standing::Unknown | Standing::Left | Standing::Dead { .. } => None,
+        });
+        let links =
+            self.peers.iter().filter_map(move |peer| peer.next_link_silence(timing.deadtime));
+        let ping = self.guard.ping.next(self.ping_interval());
+        let ping_ends =
+            self.guard.ping.counts_until().filter(|until| *until >= now).map(|until| until + micro);
+        let wanted = self.wanted_probes();
+        let probe = self.guard.next_probe(&|group| wanted.contains(&group));
+        let start = Instant::ZERO + timing.initdead;
+        let join =
+            [start, start.saturating_sub(timing.deadtime)].into_iter().filter(move |at| now < *at);
+        let holds = self.groups.iter().any(super::super::group::LocalGroup::holds);
+        let let_go = self
+            .holds_until()
+            .filter(|_| holds)
+            .map(|until| until.max(Instant::ZERO + timing.deadtime / 2));
+        let sights = self.sights.values().filter_map(move |sight| {
+            let bound =
+                if sight.answers { timing.deadtime * HOLD_DOWN_DEADTIMES } else { timing.deadtime };
+            (sight.blind == sight.answers).then_some(sight.since + bound)
+        });
+        let resumed = self.resumed.map(|at| at + timing.deadtime).filter(move |at| now < *at);
+        silence
+            .map(|at| (at, Timer::Silence))
+            .chain(links.map(|at| (at, Timer::Link)))
+            .chain(ping.into_iter().chain(ping_ends).map(|at| (at, Timer::Ping)))
+            .chain(probe.map(|at| (at, Timer::Probe)))
+            .chain(join.map(|at| (at, Timer::Join)))
+            .chain(let_go.map(|at| (at, Timer::LetGo)))
+            .chain(sights.map(|at| (at, Timer::Sight)))
+            .chain(resumed.map(|at| (at, Timer::Silence)))
+    }
+
+    /// The highest term known for a group, from anybody.
+    pub(super) fn next_term(&self, id: GroupId) -> Term {
+        let highest = self.groups.get(usize::from(id.0)).map_or(0, |group| group.highest.0 >> 8);
+        let unix_ms = self.memory.unix_ms + self.now.as_micros() / 1000;
+        Term((highest + 1).max(unix_ms) << 8 | u64::from(self.config.me.0))
+    }
+}
+
+/// The sections of two configurations that differ.
+pub(super) fn differing(mine: Digests, theirs: [u32; 4]) -> Vec<Section> {
+    let pairs = Section::ALL.into_iter().zip(mine.0.into_iter().zip(theirs));
+    pairs.filter(|(_, (mine, theirs))| mine != theirs).map(|(section, _)| section).collect()
+}

@@ -1,0 +1,326 @@
+//! Reconcile: the difference between what is and what should be becomes claims, starts and stops. The only place where
+//! a group begins to start, and it takes a permit of the guard.
+
+use std::mem::discriminant;
+use std::time::Duration;
+
+use super::{Node, Timer, ground};
+use crate::cluster::event::{Event, StopReason};
+use crate::cluster::group::Running;
+use crate::cluster::guard::{About, Doubt, Doubts, Permit, Proof};
+use crate::cluster::io::Output;
+use crate::cluster::peer::Peer;
+use crate::cluster::placement::Unable;
+use crate::cluster::time::Instant;
+use crate::config::{GroupId, NodeId};
+use crate::wire::{Mac, Phase, Run, Term};
+
+impl Node {
+    /// Bring every group one step nearer to where it belongs.
+    pub(super) fn reconcile(&mut self) {
+        let ids: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
+        for id in ids {
+            self.resolve_both_active(id);
+            self.hand_over(id);
+            self.claim(id);
+            let holds_until = self.holds_until();
+            let ground = ground(&self.config, self.now, holds_until);
+            if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
+                group.advance(&ground, &mut self.out);
+            }
+            self.after_start(id);
+        }
+        self.end();
+    }
+
+    fn running(&self, id: GroupId) -> Option<&Running> {
+        self.groups.get(usize::from(id.0)).map(|group| &group.running)
+    }
+
+    fn release(&mut self, id: GroupId, because: StopReason) {
+        self.with_group(id, |group, ground, out| group.release(ground, because, out));
+        self.news = true;
+    }
+
+    /// What the first look found: all of a group runs and it was this node's, so it is kept; or parts of it, which end.
+    pub(super) fn adopt_or_clear(&mut self) {
+        let me = self.config.me;
+        for place in 0..self.groups.len() {
+            let Some(group) = self.groups.get(place) else { continue };
+            let (id, highest, all) = (group.id, group.highest, group.resources.len());
+            let (Running::Unknown, Some(found)) = (&group.running, group.probed()) else {
+                continue;
+            };
+            let mine = highest == Term::default() || highest.0 & 0xff == u64::from(me.0);
+            let elsewhere = self.peers.iter().any(|peer| {
+                peer.is_up() && peer.report(id).is_some_and(|report| holds(report.run))
+            });
+            let healthy = group.failure.is_none()
+                && group.resources.iter().all(|resource| resource.is_started());
+            if found == all && healthy && mine && !elsewhere {
+                let term = if highest == Term::default() { self.next_term(id) } else { highest };
+                let permit = Permit::adopted(id, term, self.now + self.config.timing.deadtime);
+                self.with_group(id, |group, ground, out| group.adopt(ground, permit, out));
+                self.remember();
+            } else {
+                if let Some(group) = self.groups.get_mut(place) {
+                    group.running = Running::Stopped;
+                }
+                if found > 0 {
+                    self.release(id, StopReason::Leftover);
+                }
+            }
+            self.news = true;
+        }
+    }
+
+    /// Two nodes that meet and both hold a group: the lower term lets go, then the less preferred.
+    fn resolve_both_active(&mut self, id: GroupId) {
+        let Some(group) = self.groups.get(usize::from(id.0)) else { return };
+        let (mine, holding, known) = (group.term, group.holds(), group.conflict);
+        let other = self.peers.iter().filter(|peer| peer.is_up()).find_map(|peer| {
+            let report = peer.report(id).filter(|report| holds(report.run))?;
+            Some((peer.id, report.term))
+        });
+        let conflict = other.filter(|_| holding);
+        if let Some((peer, theirs)) = conflict {
+            let keep = (mine, usize::MAX - self.rank(self.config.me, id))
+                > (theirs, usize::MAX - self.rank(peer, id));
+            if known != Some(peer) {
+                let (group, name) = (self.config.group(id).name.clone(), self.name(peer));
+                self.out.emit(Event::BothActive { group, peer: name, mine, theirs, keep });
+            }
+            if !keep {
+                let peer = self.name(peer);
+                self.release(id, StopReason::BothActive { peer });
+            }
+        } else if known.is_some() && holding {
+            // The other one let go: its neighbours still have it in their caches.
+            self.with_group(id, |group, ground, out| group.announce(ground, out));
+        }
+        if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
+            group.conflict = conflict.map(|(peer, _)| peer);
+        }
+    }
+
+    /// Give up what belongs elsewhere: once the other node asks for it, so that nobody stops what nobody takes.
+    fn hand_over(&mut self, id: GroupId) {
+        let Some(group) = self.groups.get(usize::from(id.0)) else { return };
+        if group.running == Running::Stopped && group.probed().is_some_and(|found| found > 0) {
+            self.release(id, StopReason::Leftover);
+            return;
+        }
+        if !group.holds() {
+            return;
+        }
+        let (target, reason) = (group.target, group.reason.clone());
+        let elsewhere = target.filter(|target| *target != self.config.me);
+        let asked =
+            elsewhere.filter(|target| self.claims(id).iter().any(|(node, _)| node == target));
+        if let Some(to) = asked {
+            let to = self.name(to);
+            self.release(id, StopReason::Moves { to, reason });
+        } else if self.phase == Phase::Leaving
+            && (elsewhere.is_none() || self.now >= self.leaving_since + self.config.timing.deadtime)
+        {
+            self.release(id, StopReason::Leaving);
+        }
+    }
+
+    fn may_claim(&self, id: GroupId) -> bool {
+        let Some(group) = self.groups.get(usize::from(id.0)) else { return false };
+        let me = self.config.me;
+        let wanted =
+            self.phase == Phase::Active && group.target == Some(me) && group.failure.is_none();
+        // What this node consented to goes first; once it is held, a move may be asked for.
+        let consented = group
+            .consent
+            .is_some_and(|(node, _)| self.is_up(node) && self.run_on(node, id) == Run::Claiming);
+        if !wanted || self.now < group.claim_not_before || consented {
+            return false;
+        }
+        // A better node that looks round at this moment is about to ask for it.
+        let held = self
+            .config
+            .node_ids()
+            .any(|node| node != me && self.is_up(node) && holds(self.run_on(node, id)));
+        let better = self.config.group(id).nodes.iter().take(self.rank(me, id));
+        let mut awaited = better.filter(|node| self.unable(**node, id) == Some(Unable::Starting));
+        held || awaited.next().is_none()
+    }
+
+    fn is_up(&self, node: NodeId) -> bool {
+        self.peer(node).is_some_and(Peer::is_up)
+    }
+
+    /// Ask for a group that belongs here, and start it once the guard permits.
+    fn claim(&mut self, id: GroupId) {
+        let now = self.now;
+        if self.running(id) == Some(&Running::Stopped) && self.may_claim(id) {
+            let term = self.next_term(id);
+            if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
+                group.claim(now, term);
+            }
+            self.news = true;
+            self.remember();
+        }
+        let Some(group) = self.groups.get(usize::from(id.0)) else { return };
+        let Running::Claiming { since } = group.running else { return };
+        let rank = self.rank(self.config.me, id);
+        let outranked = self.claims(id).iter().any(|(node, _)| self.rank(*node, id) < rank);
+        let unwanted = group.target != Some(self.config.me) || self.phase != Phase::Active;
+        let result = self.permit(id);
+        let Some(group) = self.groups.get_mut(usize::from(id.0)) else { return };
+        if unwanted || outranked {
+            group.withdraw();
+            group.doubts.clear();
+            self.news = true;
+            return;
+        }
+        match result {
+            Ok((permit, proofs)) => {
+                group.doubts.clear();
+                group.refused = None;
+                self.tell_cleared(id, &proofs);
+                self.with_group(id, |group, ground, out| group.begin(ground, permit, out));
+                self.news = true;
+            }
+            Err(doubts) => {
+                let patience = self.config.timing.deadtime * 2;
+                let talks = doubts
+                    .iter()
+                    .all(|(_, doubt)| matches!(doubt, Doubt::NoConsent | Doubt::RunsThere));
+                if talks && now >= since + patience {
+                    group.withdraw();
+                    group.claim_not_before = now + patience * u32::try_from(rank + 1).unwrap_or(1);
+                    self.news = true;
+                }
+                group.doubts.clone_from(&doubts);
+                self.tell_refused(id, &doubts);
+            }
+        }
+    }
+
+    /// The guard's word on this node's claim.
+    fn permit(&self, id: GroupId) -> Result<(Permit, Vec<Proof>), Doubts> {
+        let term =
+            self.groups.get(usize::from(id.0)).map_or_else(Term::default, |group| group.term);
+        let macs: Vec<Mac> =
+            self.peers.iter().filter_map(Peer::said).flat_map(|said| said.macs.clone()).collect();
+        let known_mac = |mac: Mac| macs.contains(&mac);
+        let about = About { config: &self.config, group: id, term, known_mac: &known_mac };
+        self.guard.permit(self.now, &about, self.peers.iter())
+    }
+
+    fn tell_cleared(&mut self, id: GroupId, proofs: &[Proof]) {
+        let evidence = proofs
+            .iter()
+            .map(|proof| (self.name(proof.peer()), proof.evidence().clone()))
+            .collect();
+        self.out.emit(Event::Cleared { group: self.config.group(id).name.clone(), evidence });
+    }
+
+    /// A refusal that stands is told once, not at each probe.
+    fn tell_refused(&mut self, id: GroupId, doubts: &[(NodeId, Doubt)]) {
+        let lasting = doubts.iter().find(|(_, doubt)| match doubt {
+            Doubt::PingSilent { .. }
+            | Doubt::AddressAnswers { .. }
+            | Doubt::AddressConflict { .. }
+            | Doubt::Unwitnessed { .. } => true,
+            Doubt::NoConsent
+            | Doubt::RunsThere
+            | Doubt::NotLostYet { .. }
+            | Doubt::PingTooNew { .. }
+            | Doubt::Probing { .. }
+            | Doubt::JustPaused => false,
+        });
+        let Some((node, why)) = lasting else { return };
+        let kind = discriminant(why);
+        let Some(group) = self.groups.get_mut(usize::from(id.0)) else { return };
+        if group.refused == Some((*node, kind))
+            || self.peers.iter().any(|peer| peer.id == *node && peer.is_up())
+        {
+            return;
+        }
+        group.refused = Some((*node, kind));
+        let (peer, why) = (self.name(*node), why.clone());
+        self.out.emit(Event::Refused { group: self.config.group(id).name.clone(), peer, why });
+    }
+
+    /// A wish for another place ends where the group had to go elsewhere.
+    fn after_start(&mut self, id: GroupId) {
+        let tag = self.config.group(id).tag;
+        let Some(Running::Started { since, .. }) = self.running(id) else { return };
+        let fresh = *since == self.now;
+        let elsewhere = self
+            .wishes
+            .location(tag)
+            .is_some_and(|(node, _)| node != self.config.node(self.config.me).tag);
+        if fresh && elsewhere {
+            self.take_back_location(tag);
+        }
+    }
+
+    /// Begin to end: hand over, say goodbye, exit.
+    pub(super) fn leave(&mut self) {
+        if self.phase != Phase::Leaving {
+            self.phase = Phase::Leaving;
+            self.leaving_since = self.now;
+            self.news = true;
+            self.out.emit(Event::Leaving);
+        }
+    }
+
+    fn end(&mut self) {
+        if self.phase != Phase::Leaving || self.exited {
+            return;
+        }
+        let blocked = self.groups.iter().any(|group| group.running == Running::Blocked);
+        let over = self
+            .groups
+            .iter()
+            .all(|group| matches!(group.running, Running::Stopped | Running::Blocked));
+        // Whoever leaves something behind that may run says no goodbye: the peers' guards have to judge.
+        if over && (blocked || self.peers.is_empty() || self.goodbyes >= super::speak::GOODBYES) {
+            self.exited = true;
+            self.out.push(Output::Exit);
+        }
+    }
+
+    /// Whether nothing runs here any more and peers may be told so.
+    pub(super) fn says_goodbye(&self) -> bool {
+        self.phase == Phase::Leaving
+            && self.groups.iter().all(|group| group.running == Running::Stopped)
+    }
+
+    pub(super) fn reconcile_deadlines(&self) -> impl Iterator<Item = (Instant, Timer)> {
+        let now = self.now;
+        let patience: Duration = self.config.timing.deadtime * 2;
+        let ground = self.ground();
+        let live: Vec<Instant> =
+            self.groups.iter().filter_map(|group| group.next(&ground)).collect();
+        let claims = self.groups.iter().filter_map(move |group| match group.running {
+            Running::Claiming { since } => Some(since + patience),
+            Running::Stopped => Some(group.claim_not_before),
+            Running::Unknown
+            | Running::Starting { .. }
+            | Running::Started { .. }
+            | Running::Stopping { .. }
+            | Running::Blocked => None,
+        });
+        let leave = (self.phase == Phase::Leaving)
+            .then_some(self.leaving_since + self.config.timing.deadtime);
+        live.into_iter()
+            .map(|at| (at, Timer::Group))
+            .chain(claims.filter(move |at| *at > now).map(|at| (at, Timer::Claim)))
+            .chain(leave.filter(|at| *at > now).map(|at| (at, Timer::Leave)))
+    }
+}
+
+/// Whether somebody who says this runs some of a group by right.
+pub(super) fn holds(run: Run) -> bool {
+    match run {
+        Run::Starting | Run::Started => true,
+        Run::Unknown | Run::Stopped | Run::Claiming | Run::Stopping | Run::Blocked => false,
+    }
+}

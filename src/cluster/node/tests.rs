@@ -1,0 +1,287 @@
+//! A pair in a kind world: everything arrives, every agent works. The unkind one is `tests/sim`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::*;
+use crate::agent::{Action, ExitCode, Outcome};
+use crate::cluster::io::{ClientId, Command, PingOutcome, ProbeOutcome, RenewOutcome};
+use crate::config::{
+    Address, AgentName, Digests, Group, Guard as GuardConfig, Link, Node as NodeConfig, Resource,
+    ResourceId, Timeouts, Timing, Transport,
+};
+use crate::wire::{NodeTag, Run};
+
+fn config(me: u8) -> Config {
+    let ms = Duration::from_millis;
+    let node = |name: &str| NodeConfig { name: name.to_owned(), tag: NodeTag::of(name) };
+    let addresses = vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
+    let seconds = Duration::from_secs(20);
+    Config {
+        cluster: "test".to_owned(),
+        me: NodeId(me),
+        timing: Timing {
+            keepalive: ms(100),
+            warntime: ms(250),
+            deadtime: ms(500),
+            initdead: ms(2000),
+        },
+        links: vec![Link {
+            name: "lan".to_owned(),
+            transport: Transport::Unicast { addresses },
+            port: 694,
+            interface: None,
+        }],
+        nodes: vec![node("alpha"), node("beta")],
+        guard: GuardConfig { ping: vec!["10.0.0.254".parse().unwrap()], arp: true },
+        groups: vec![Group {
+            name: "web".to_owned(),
+            tag: GroupTag::of("web"),
+            nodes: vec![NodeId(0), NodeId(1)],
+            auto_failback: false,
+            resources: vec![Resource {
+                name: "vip".to_owned(),
+                agent: AgentName("IPaddr".to_owned()),
+                params: BTreeMap::new(),
+                monitor: Some(ms(1000)),
+                timeout: Timeouts { start: seconds, stop: seconds, monitor: seconds },
+                address: Some(Address {
+                    ip: "10.0.0.100".parse().unwrap(),
+                    prefix: 24,
+                    interface: None,
+                }),
+            }],
+        }],
+        digests: Digests([1, 2, 3, 4]),
+    }
+}
+
+/// Two nodes; whoever is in `dead` neither sends nor hears.
+struct Pair {
+    now: Instant,
+    nodes: Vec<Node>,
+    running: BTreeSet<(usize, ResourceId)>,
+    dead: BTreeSet<usize>,
+    cut: bool,
+    ping: [bool; 2],
+    arp: bool,
+    inbox: VecDeque<(usize, Input)>,
+    events: Vec<(usize, Instant, Event)>,
+    exited: BTreeSet<usize>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let node =
+            |me: u8| Node::new(config(me), Incarnation(100 + u64::from(me)), 7, Instant::ZERO);
+        Self {
+            now: Instant::ZERO,
+            nodes: vec![node(0), node(1)],
+            running: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            cut: false,
+            ping: [true, true],
+            arp: true,
+            inbox: VecDeque::new(),
+            events: Vec::new(),
+            exited: BTreeSet::new(),
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            for me in 0..self.nodes.len() {
+                while let Some(output) = self.nodes[me].poll_output() {
+                    if !self.dead.contains(&me) {
+                        self.carry_out(me, output);
+                    }
+                }
+            }
+            let Some((node, input)) = self.inbox.pop_front() else { return };
+            if !self.dead.contains(&node) {
+                self.nodes[node].handle_input(self.now, input);
+            }
+        }
+    }
+
+    fn tell(&mut self, node: usize, input: Input) {
+        self.inbox.push_back((node, input));
+    }
+
+    fn carry_out(&mut self, me: usize, output: Output) {
+        match output {
+            Output::Send { link, heartbeat, .. } => {
+                if !self.cut {
+                    let from = NodeId(u8::try_from(me).unwrap());
+                    self.tell(1 - me, Input::Received { link, from, wall_us: 0, heartbeat });
+                }
+            }
+            Output::Ping { op, .. } => {
+                let outcome =
+                    if self.ping[me] { PingOutcome::Answered } else { PingOutcome::Silent };
+                self.tell(me, Input::PingFinished { op, outcome });
+            }
+            Output::Probe { op, .. } => {
+                let held =
+                    self.running.iter().any(|(node, _)| *node != me && !self.dead.contains(node));
+                let outcome = match held && self.arp {
+                    true => ProbeOutcome::Answered { mac: Mac([2, 0, 0, 0, 0, 9]) },
+                    false => ProbeOutcome::Silent { witnessed: true },
+                };
+                self.tell(me, Input::ProbeFinished { op, outcome });
+            }
+            Output::RunAgent { op, resource, action, .. } => {
+                let runs = self.running.contains(&(me, resource));
+                let code = match action {
+                    Action::Start => {
+                        self.running.insert((me, resource));
+                        ExitCode::Success
+                    }
+                    Action::Stop => {
+                        self.running.remove(&(me, resource));
+                        ExitCode::Success
+                    }
+                    _ if runs => ExitCode::Success,
+                    _ => ExitCode::NotRunning,
+                };
+                self.tell(
+                    me,
+                    Input::AgentFinished { op, outcome: Outcome::Exited { code, reason: None } },
+                );
+            }
+            Output::RenewAddress { op, .. } => {
+                self.tell(me, Input::AddressRenewed { op, outcome: RenewOutcome::Kept });
+            }
+            Output::DropAddress { op, resource } => {
+                self.running.remove(&(me, resource));
+                self.tell(me, Input::AddressDropped { op, error: None });
+            }
+            Output::Emit(event) => self.events.push((me, self.now, event)),
+            Output::Exit => {
+                self.exited.insert(me);
+            }
+            Output::KillAgent { .. }
+            | Output::Announce { .. }
+            | Output::Reply { .. }
+            | Output::Remember(_) => {}
+        }
+    }
+
+    fn run(&mut self, millis: u64) {
+        let end = self.now + Duration::from_millis(millis);
+        self.drain();
+        loop {
+            let live = (0..2).filter(|node| !self.dead.contains(node));
+            let Some((at, node)) =
+                live.filter_map(|node| Some((self.nodes[node].poll_timeout()?.0, node))).min()
+            else {
+                break;
+            };
+            if at > end {
+                break;
+            }
+            self.now = self.now.max(at);
+            self.nodes[node].handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn holders(&self) -> Vec<usize> {
+        self.running
+            .iter()
+            .map(|(node, _)| *node)
+            .filter(|node| !self.dead.contains(node))
+            .collect()
+    }
+
+    fn story(&self) -> String {
+        self.events.iter().map(|(node, at, event)| format!("{at} {node} {event:?}\n")).collect()
+    }
+}
+
+#[test]
+fn both_start_and_the_preferred_one_holds() {
+    let mut pair = Pair::new();
+    pair.run(300);
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+    assert_eq!(pair.nodes[1].run_on(NodeId(0), GroupId(0)), Run::Started, "{}", pair.story());
+}
+
+#[test]
+fn a_power_cut_is_taken_over_at_deadtime() {
+    let mut pair = Pair::new();
+    pair.run(1030);
+    pair.dead.insert(0);
+    pair.run(300);
+    assert_eq!(pair.holders(), [0; 0], "{}", pair.story());
+    pair.run(260);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+}
+
+#[test]
+fn an_address_that_still_answers_is_not_taken_over() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.cut = true;
+    pair.run(3000);
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+    pair.cut = false;
+    pair.run(1000);
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+}
+
+#[test]
+fn an_isolated_holder_lets_go_before_the_other_acts() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.cut = true;
+    pair.ping[0] = false;
+    pair.arp = false;
+    pair.run(290);
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+    pair.run(10);
+    assert_eq!(pair.holders(), [0; 0], "{}", pair.story());
+    pair.run(150);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+}
+
+#[test]
+fn a_switchover_moves_the_group_and_it_stays() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    let command = Command::Switchover { group: "web".to_owned(), to: None };
+    pair.tell(
+        0,
+        Input::Command { client: ClientId(1), author: "root".to_owned(), unix_ms: 5, command },
+    );
+    pair.run(50);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    pair.run(3000);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+}
+
+#[test]
+fn a_node_that_is_told_to_end_hands_over_and_says_goodbye() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.tell(0, Input::Shutdown);
+    pair.run(200);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    assert!(pair.exited.contains(&0), "{}", pair.story());
+    assert!(
+        pair.events
+            .iter()
+            .any(|(node, _, event)| *node == 1 && matches!(event, Event::PeerLeft { .. }))
+    );
+}
+
+#[test]
+fn a_lone_node_waits_for_initdead() {
+    let mut pair = Pair::new();
+    pair.dead.insert(1);
+    pair.run(1990);
+    assert_eq!(pair.holders(), [0; 0], "{}", pair.story());
+    pair.run(200);
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+}

@@ -1,0 +1,162 @@
+//! The snapshot: everything that status prints.
+
+use super::Node;
+use super::observe::differing;
+use crate::cluster::group::Running;
+use crate::cluster::io::LinkState;
+use crate::cluster::peer::{Peer, Standing};
+use crate::cluster::snapshot::{
+    GroupView, LinkView, NodeState, NodeView, PeerView, PingView, ResourceView, Snapshot,
+};
+use crate::cluster::time::Instant;
+use crate::config::{GroupId, NodeId};
+use crate::wire::{Phase, PingSight, Run};
+
+impl Node {
+    /// What status prints. `now` only ages the figures.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let now = now.max(self.now);
+        let timing = self.config.timing;
+        let start = Instant::ZERO + timing.initdead;
+        Snapshot {
+            cluster: self.config.cluster.clone(),
+            node: self.name(self.config.me),
+            uptime: now - Instant::ZERO,
+            phase: self.phase,
+            joins_in: (self.phase == Phase::Starting).then(|| start - now),
+            warntime: timing.warntime,
+            deadtime: timing.deadtime,
+            nodes: self.config.node_ids().map(|id| self.node_view(id, now)).collect(),
+            ping: self.ping_views(now),
+            groups: self.config.group_ids().filter_map(|id| self.group_view(id)).collect(),
+            links: self.link_views(),
+            refused: self.refused.clone(),
+            disk: self.disk.clone(),
+        }
+    }
+
+    fn link_views(&self) -> Vec<(String, Option<String>)> {
+        let state = |state: &LinkState| match state {
+            LinkState::Up => None,
+            LinkState::Waiting(why) => Some(why.clone()),
+        };
+        self.config
+            .links
+            .iter()
+            .zip(&self.link_states)
+            .map(|(link, now)| (link.name.clone(), state(now)))
+            .collect()
+    }
+
+    fn ping_views(&self, now: Instant) -> Vec<PingView> {
+        let window = self.config.timing.deadtime / 2;
+        let view = |target: &crate::cluster::guard::PingTarget| {
+            let answered = target.answered.map(|at| now - at);
+            let answers = answered.is_some_and(|age| age <= window);
+            PingView { target: target.address, answered, answers, error: target.error.clone() }
+        };
+        self.guard.ping.targets.iter().map(view).collect()
+    }
+
+    fn node_view(&self, id: NodeId, now: Instant) -> NodeView {
+        let node = self.config.node(id);
+        let standby = self.wishes.standby(node.tag).map(str::to_owned);
+        let on = self.guard.ping.is_on();
+        let Some(peer) = self.peer(id) else {
+            let ping = on.then(|| self.guard.ping.answers(now));
+            return NodeView {
+                name: node.name.clone(),
+                state: NodeState::Up,
+                standby,
+                ping,
+                peer: None,
+            };
+        };
+        let state = match peer.standing {
+            Standing::Unknown => NodeState::Unknown,
+            Standing::Up => NodeState::Up,
+            Standing::Late => NodeState::Late,
+            Standing::Lost => NodeState::Lost,
+            Standing::Left => NodeState::Left,
+            Standing::Dead { .. } => NodeState::Dead,
+        };
+        let sight = peer.said().filter(|_| on && peer.is_up()).and_then(|said| said.ping);
+        NodeView {
+            name: node.name.clone(),
+            state,
+            standby,
+            ping: sight.map(|sight| sight == PingSight::Answers),
+            peer: self.peer_view(peer, now),
+        }
+    }
+
+    fn peer_view(&self, peer: &Peer, now: Instant) -> Option<PeerView> {
+        let life = peer.life.as_ref()?;
+        let links = self.config.links.iter().zip(&peer.links);
+        let differs = life
+            .said
+            .digests
+            .map_or_else(Vec::new, |theirs| differing(self.config.digests, theirs));
+        Some(PeerView {
+            phase: life.said.phase,
+            silence: peer.silence(now),
+            worst_silence: life.worst_silence,
+            round_trip: life.round_trip,
+            clock_offset_us: life.clock_offset_us,
+            links: links
+                .map(|(link, sight)| LinkView {
+                    name: link.name.clone(),
+                    heard: sight.heard,
+                    hears: sight.hears && peer.is_up(),
+                })
+                .collect(),
+            differs,
+            unknown_version: life.said.unknown_version,
+        })
+    }
+
+    fn group_view(&self, id: GroupId) -> Option<GroupView> {
+        let (spec, group) = (self.config.group(id), self.groups.get(usize::from(id.0))?);
+        let holders = self.config.node_ids().filter_map(|node| {
+            let run = self.run_on(node, id);
+            let term =
+                if node == self.config.me { group.term } else { self.peer(node)?.report(id)?.term };
+            let something = match run {
+                Run::Claiming | Run::Starting | Run::Started | Run::Stopping | Run::Blocked => true,
+                Run::Unknown | Run::Stopped => false,
+            };
+            something.then(|| (self.name(node), run, term))
+        });
+        let (level, weaker) = self.guard.level(&self.config, id);
+        let unable = self
+            .config
+            .node_ids()
+            .filter_map(|node| Some((self.name(node), self.unable(node, id)?)));
+        let claiming = matches!(group.running, Running::Claiming { .. });
+        let doubts = group.doubts.iter().filter(|_| claiming);
+        Some(GroupView {
+            name: spec.name.clone(),
+            holders: holders.collect(),
+            target: group.target.map(|node| self.name(node)),
+            reason: group.reason.clone(),
+            doubts: doubts.map(|(node, doubt)| (self.name(*node), doubt.clone())).collect(),
+            level,
+            weaker,
+            unable: unable.collect(),
+            resources: group
+                .resources
+                .iter()
+                .map(|resource| {
+                    let spec = self.config.resource(resource.id);
+                    ResourceView {
+                        name: spec.name.clone(),
+                        agent: spec.agent.to_string(),
+                        state: resource.state(),
+                        failure: resource.failure.clone(),
+                    }
+                })
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,315 @@
+//! One resource on this node: which action runs, what came of it, and, for an address, its lease and announcements.
+//!
+//! ```text
+//!  Unknown ──probe──▶ Stopped ──start──▶ Starting ──▶ Started ──monitor fails──▶ Failed
+//!     │                  ▲                   │            │                         │
+//!     └─runs─▶ Started   └──── Stopping ◀────┴── stop ────┴─────────────────────────┘
+//!                                 └── stop fails ──▶ Blocked ── seen stopped ──▶ Stopped
+//! ```
+
+use std::time::Duration;
+
+use super::io::{OpId, Output};
+use super::outbox::{Asked, Outbox};
+use super::snapshot::ResourceState;
+use super::time::Instant;
+use crate::agent::Action;
+use crate::config::{Resource, ResourceId};
+use crate::wire::Term;
+
+/// What a resource does here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// Not looked at yet; with the probe that looks.
+    Unknown(Option<OpId>),
+    /// It does not run.
+    Stopped,
+    /// Its start runs.
+    Starting(OpId),
+    /// It runs.
+    Started,
+    /// It does not work, and something of it may run.
+    Failed,
+    /// Its stop runs.
+    Stopping(OpId),
+    /// Its stop failed; with the probe that looks whether it stopped after all.
+    Blocked(Option<OpId>),
+}
+
+/// When an address is told of after it came here: at once, then on a back-off, then now and then.
+const ANNOUNCEMENTS: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(50),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+];
+/// How often it is told of after that: caches of switches and neighbours forget.
+const REFRESH: Duration = Duration::from_secs(60);
+/// How often a blocked resource is looked at.
+const BLOCKED_PROBE: Duration = Duration::from_secs(10);
+
+/// A resource on this node.
+#[derive(Debug)]
+pub(super) struct LocalResource {
+    pub(super) id: ResourceId,
+    pub(super) doing: Doing,
+    pub(super) failure: Option<String>,
+    /// A monitor that runs.
+    pub(super) monitor: Option<OpId>,
+    /// The former monitor took too long.
+    pub(super) slow: bool,
+    next_look: Instant,
+    renewal: Option<OpId>,
+    next_renewal: Instant,
+    announced: usize,
+    next_announcement: Instant,
+    cancelled: bool,
+}
+
+/// What an address needs: how long the kernel keeps it, and until when it may be held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LeaseTerms {
+    pub(super) length: Duration,
+    pub(super) not_after: Instant,
+}
+
+impl LocalResource {
+    pub(super) fn new(id: ResourceId) -> Self {
+        Self {
+            id,
+            doing: Doing::Unknown(None),
+            failure: None,
+            monitor: None,
+            slow: false,
+            next_look: Instant::ZERO,
+            renewal: None,
+            next_renewal: Instant::ZERO,
+            announced: 0,
+            next_announcement: Instant::ZERO,
+            cancelled: false,
+        }
+    }
+
+    fn agent(
+        &self,
+        spec: &Resource,
+        action: Action,
+        term: Term,
+        bound: Option<Instant>,
+        lease: Option<Duration>,
+        out: &mut Outbox,
+    ) -> OpId {
+        let timeout = match action {
+            Action::Start => spec.timeout.start,
+            Action::Stop => spec.timeout.stop,
+            Action::Monitor | Action::ValidateAll | Action::MetaData => spec.timeout.monitor,
+        };
+        let (resource, not_after) = (self.id, bound);
+        out.ask(Asked::Agent { resource, action }, |op| Output::RunAgent {
+            op,
+            resource,
+            action,
+            timeout,
+            not_after,
+            term,
+            lease,
+        })
+    }
+
+    /// Look whether it runs, where that is not known.
+    pub(super) fn probe(&mut self, now: Instant, spec: &Resource, out: &mut Outbox) {
+        let due = match self.doing {
+            Doing::Unknown(None) => true,
+            Doing::Blocked(None) => now >= self.next_look,
+            Doing::Unknown(Some(_)) | Doing::Blocked(Some(_)) => false,
+            Doing::Stopped
+            | Doing::Starting(_)
+            | Doing::Started
+            | Doing::Failed
+            | Doing::Stopping(_) => false,
+        };
+        if due {
+            self.next_look = now + BLOCKED_PROBE;
+            let op = self.agent(spec, Action::Monitor, Term::default(), None, None, out);
+            self.doing = if self.doing == Doing::Unknown(None) {
+                Doing::Unknown(Some(op))
+            } else {
+                Doing::Blocked(Some(op))
+            };
+        }
+    }
+
+    /// Start it.
+    pub(super) fn start(
+        &mut self,
+        spec: &Resource,
+        term: Term,
+        bound: Option<Instant>,
+        lease: Duration,
+        out: &mut Outbox,
+    ) {
+        let lease = spec.address.is_some().then_some(lease);
+        self.doing = Doing::Starting(self.agent(spec, Action::Start, term, bound, lease, out));
+        self.cancelled = false;
+    }
+
+    /// Bring it nearer to being stopped. Whether it is.
+    pub(super) fn stop(&mut self, spec: &Resource, term: Term, out: &mut Outbox) -> bool {
+        let running = match self.doing {
+            Doing::Stopped => return true,
+            Doing::Starting(op) => Some(op),
+            Doing::Started | Doing::Failed => self.monitor,
+            Doing::Unknown(_) | Doing::Stopping(_) | Doing::Blocked(_) => return false,
+        };
+        match running {
+            // One action at a time: what runs is cut short, and the stop follows its answer.
+            Some(op) if !self.cancelled => {
+                self.cancelled = true;
+                out.push(Output::KillAgent { op });
+            }
+            Some(_) => {}
+            None => {
+                self.doing = Doing::Stopping(self.agent(spec, Action::Stop, term, None, None, out))
+            }
+        }
+        false
+    }
+
+    /// It runs from now on.
+    pub(super) fn started(&mut self, now: Instant, spec: &Resource) {
+        self.doing = Doing::Started;
+        self.slow = false;
+        self.next_look = spec.monitor.map_or(now, |interval| now + interval);
+        self.next_renewal = now;
+        self.announce_again(now);
+    }
+
+    /// Tell of its address again, from the beginning of the back-off.
+    pub(super) fn announce_again(&mut self, now: Instant) {
+        self.announced = 0;
+        self.next_announcement = now + ANNOUNCEMENTS.first().copied().unwrap_or(REFRESH);
+    }
+
+    /// Tell of its address at once and again.
+    pub(super) fn announce_now(&mut self, now: Instant, out: &mut Outbox) {
+        out.push(Output::Announce { resource: self.id });
+        self.announced = 1;
+        self.next_announcement = now + ANNOUNCEMENTS.get(1).copied().unwrap_or(REFRESH);
+    }
+
+    /// Whether a monitor's answer is awaited no longer.
+    pub(super) fn looked(&mut self) {
+        self.monitor = None;
+        self.cancelled = false;
+    }
+
+    /// Look at once, as after a slow monitor or when its address vanished.
+    pub(super) fn look_now(&mut self, now: Instant) {
+        self.next_look = now;
+    }
+
+    /// Renew at once.
+    pub(super) fn renew_now(&mut self, now: Instant) {
+        self.next_renewal = now;
+    }
+
+    /// A renewal's answer came.
+    pub(super) fn renewed(&mut self) {
+        self.renewal = None;
+    }
+
+    /// What a running resource needs now and then: monitor, renewal, announcements.
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        spec: &Resource,
+        lease: Option<LeaseTerms>,
+        term: Term,
+        out: &mut Outbox,
+    ) {
+        if self.doing != Doing::Started {
+            return;
+        }
+        if let Some(interval) = spec.monitor
+            && self.monitor.is_none()
+            && now >= self.next_look
+        {
+            self.next_look = now + interval;
+            self.monitor = Some(self.agent(spec, Action::Monitor, term, None, None, out));
+        }
+        if spec.address.is_none() {
+            return;
+        }
+        if let Some(LeaseTerms { length, not_after }) = lease
+            && self.renewal.is_none()
+            && now >= self.next_renewal
+        {
+            self.next_renewal = now + length / 4;
+            let resource = self.id;
+            let renew = |op| Output::RenewAddress { op, resource, lease: length, not_after };
+            self.renewal = Some(out.ask(Asked::Renew { resource }, renew));
+        }
+        if now >= self.next_announcement {
+            out.push(Output::Announce { resource: self.id });
+            self.announced = (self.announced + 1).min(ANNOUNCEMENTS.len());
+            self.next_announcement =
+                now + ANNOUNCEMENTS.get(self.announced).copied().unwrap_or(REFRESH);
+        }
+    }
+
+    /// When [`keep`](Self::keep) or [`probe`](Self::probe) has something to do next. `may_renew`: whether there is a right to.
+    pub(super) fn next(&self, spec: &Resource, may_renew: bool) -> Option<Instant> {
+        match self.doing {
+            Doing::Unknown(None) => Some(Instant::ZERO),
+            Doing::Blocked(None) => Some(self.next_look),
+            Doing::Started => {
+                let monitor =
+                    (spec.monitor.is_some() && self.monitor.is_none()).then_some(self.next_look);
+                let renewal = (may_renew && self.renewal.is_none()).then_some(self.next_renewal);
+                let address =
+                    spec.address.as_ref().map(|_| renewal.unwrap_or(self.next_announcement));
+                let address = address.map(|at| at.min(self.next_announcement));
+                monitor.into_iter().chain(address).min()
+            }
+            Doing::Unknown(Some(_))
+            | Doing::Blocked(Some(_))
+            | Doing::Stopped
+            | Doing::Starting(_)
+            | Doing::Failed
+            | Doing::Stopping(_) => None,
+        }
+    }
+
+    /// Whether it runs.
+    pub(super) fn is_started(&self) -> bool {
+        self.doing == Doing::Started
+    }
+
+    /// Whether an address of it may be on this machine.
+    pub(super) fn may_run(&self) -> bool {
+        match self.doing {
+            Doing::Stopped => false,
+            Doing::Unknown(_)
+            | Doing::Starting(_)
+            | Doing::Started
+            | Doing::Failed
+            | Doing::Stopping(_)
+            | Doing::Blocked(_) => true,
+        }
+    }
+
+    /// The word for status.
+    pub(super) fn state(&self) -> ResourceState {
+        match self.doing {
+            Doing::Unknown(_) => ResourceState::Unknown,
+            Doing::Stopped => ResourceState::Stopped,
+            Doing::Starting(_) => ResourceState::Starting,
+            Doing::Started => ResourceState::Started,
+            Doing::Failed => ResourceState::Failed,
+            Doing::Stopping(_) => ResourceState::Stopping,
+            Doing::Blocked(_) => ResourceState::Blocked,
+        }
+    }
+}
