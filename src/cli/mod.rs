@@ -27,6 +27,7 @@ use daemon::Daemon;
 use exit::{Exit, Failure};
 
 use crate::daemon::{Options, RunError};
+use crate::lab;
 use crate::wire::Keys;
 
 /// Does what the command line asks for, and says how it went.
@@ -52,9 +53,7 @@ fn run(args: args::RunArgs, socket: PathBuf) -> Result<Exit, Failure> {
     let options = Options { config, node, authkeys, state, socket };
     match crate::daemon::run(&options) {
         Ok(()) => Ok(Exit::Fine),
-        Err(error @ (RunError::Config(_) | RunError::Keys(_))) => {
-            Err(Failure::Usage(error.to_string()))
-        }
+        Err(error @ (RunError::Config(_) | RunError::Keys(_))) => Err(Failure::Usage(error.to_string())),
         Err(error) => Err(Failure::Failed(error.to_string())),
     }
 }
@@ -91,7 +90,8 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         }
         Verb::Agent(verb) => agent::agent(verb),
         Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
-        Verb::Run(args) => run(args, arguments.socket),
         Verb::Ip(verb) => ip::ip(verb),
+        Verb::Demo(args) => Ok(Exit::Lab(lab::demo::run(&args))),
+        Verb::Run(args) => run(args, arguments.socket),
     }
 }

@@ -132,3 +132,14 @@ fn keygen_writes_keys_that_the_daemon_takes() {
     assert!(lubdub::wire::Keys::parse(&shown.stdout).is_ok(), "{shown:?}");
     assert_ne!(shown.stdout, lubdub(&["keygen", "-"]).stdout);
 }
+
+#[test]
+fn ip_ends_with_the_codes_of_the_agent_api() {
+    let here = lubdub(&["ip", "show", "127.0.0.1/8"]);
+    assert_eq!((here.code, here.stdout.as_str()), (Some(0), "127.0.0.1/8 on lo\n"), "{here:?}");
+    assert_eq!(lubdub(&["ip", "show", "192.0.2.77/24"]).code, Some(7));
+    assert_eq!(lubdub(&["ip", "show", "192.0.2.77/24", "--interface", "nope"]).code, Some(5));
+    let bare = lubdub(&["ip", "add", "192.0.2.77"]);
+    assert_eq!(bare.code, Some(2));
+    assert!(bare.stderr.contains("has no prefix"), "{bare:?}");
+}
