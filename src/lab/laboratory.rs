@@ -136,7 +136,14 @@ impl Lab {
         let first = self.plan.nodes.first().map(String::as_str).unwrap_or_default();
         self.start_daemons()?;
         wait_for(&format!("{first} has the address"), PATIENCE, || {
-            Ok(self.kernels.only_holder_is(first))
+            // Nothing comes of a daemon that refused to start: its log says why.
+            match self.nodes.iter().find(|node| node.daemon_runs().is_ok_and(|runs| !runs)) {
+                Some(node) => Err(LabError::Node {
+                    node: node.name().to_owned(),
+                    problem: "its daemon has ended",
+                }),
+                None => Ok(self.kernels.only_holder_is(first)),
+            }
         })?;
         let client = self.start_client()?;
         self.wait_served(&client, first)?;
