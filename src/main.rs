@@ -1,3 +1,7 @@
 //! The one binary: daemon and command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lubdub::cli::main()
+}

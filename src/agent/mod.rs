@@ -2,5 +2,15 @@
 //! process: the daemon and `lubdub agent run` do.
 
 mod contract;
+mod env;
+mod find;
+mod metadata;
+mod params;
+mod reason;
 
 pub use contract::{Action, ExitCode, Outcome};
+pub use env::{Call, Environment};
+pub use find::{Agents, FindError, VARIABLE as AGENTS_VARIABLE};
+pub use metadata::{ActionAdvice, Kind, MetaData, MetaDataError, Parameter};
+pub use params::ParamProblem;
+pub use reason::reason;

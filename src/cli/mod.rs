@@ -1,1 +1,79 @@
 //! Arguments, and rendering of what the daemon answers: text and `--json` from the same snapshot.
+//!
+//! It owns all that is printed, and the exit codes. It must not know the core's insides, nor decide anything: whatever
+//! changes the cluster is asked of the daemon. Driven by `main`, by agents (`lubdub ip`), and by people.
+
+mod agent;
+mod args;
+mod check;
+mod daemon;
+mod exit;
+mod history;
+mod keygen;
+mod output;
+mod status;
+mod view;
+mod wait;
+mod wish;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Verb};
+use daemon::Daemon;
+use exit::{Exit, Failure};
+
+use crate::wire::Keys;
+
+/// Does what the command line asks for, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error).into(),
+    };
+    let exit = perform(arguments).unwrap_or_else(|failure| {
+        let exit = failure.exit();
+        if exit != Exit::Fine {
+            output::say(&format!("lubdub: {failure}"));
+        }
+        exit
+    });
+    exit.into()
+}
+
+/// Help and version are results; everything else that the parser stops for is a mistake.
+fn usage(error: &clap::Error) -> Exit {
+    let printed = error.print();
+    match (error.use_stderr(), printed) {
+        (true, _) => Exit::Usage,
+        (false, Ok(())) => Exit::Fine,
+        (false, Err(error)) => Failure::Print(error).exit(),
+    }
+}
+
+fn perform(arguments: Arguments) -> Result<Exit, Failure> {
+    let connect = || Daemon::connect(&arguments.socket);
+    match arguments.verb {
+        Verb::Status { json } => status::status(&mut connect()?, json),
+        Verb::History { json, limit } => history::history(&mut connect()?, limit, json),
+        Verb::Switchover { group, to, patience } => {
+            wish::switchover(&mut connect()?, group, to, patience.timeout)
+        }
+        Verb::Standby { node, patience } => wish::standby(&mut connect()?, node, patience.timeout),
+        Verb::Online { node, patience } => wish::online(&mut connect()?, node, patience.timeout),
+        Verb::ConfirmDead { node, yes, patience } => {
+            wish::confirm_dead(&mut connect()?, node, yes, patience.timeout)
+        }
+        Verb::Check(args) => check::check(&args),
+        Verb::Keygen(args) => {
+            let text = Keys::generate()
+                .map_err(|error| Failure::Failed(format!("the kernel has no random numbers: {error}")))?;
+            keygen::keygen(&args.file, args.force, &text)
+        }
+        Verb::Agent(verb) => agent::agent(verb),
+        Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
+        Verb::Run(_) | Verb::Ip(_) => Err(Failure::Failed("not joined to the daemon yet".to_owned())),
+    }
+}

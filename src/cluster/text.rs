@@ -389,21 +389,21 @@ impl fmt::Display for DoubtAbout<'_> {
             }
             Doubt::PingSilent { silence: Some(silence) } => write!(
                 f,
-                "{peer} is lost, but no ping node answered for {}: this node may be the one that is cut off",
+                "{peer} is silent, but no ping node answered for {}: this node may be the one that is cut off",
                 Span(*silence)
             ),
             Doubt::PingSilent { silence: None } => write!(
                 f,
-                "{peer} is lost, but no ping node ever answered: this node may be the one that is cut off"
+                "{peer} is silent, but no ping node ever answered: this node may be the one that is cut off"
             ),
             Doubt::PingTooNew { answers_for } => write!(
                 f,
-                "{peer} is lost, but the ping node answers only for {}: it has to for a whole deadtime",
+                "{peer} is silent, but the ping node answers only for {}: it has to for a whole deadtime",
                 Span(*answers_for)
             ),
             Doubt::Probing { address, silent_probes } => write!(
                 f,
-                "{peer} is lost; whether {address} still answers is being asked (silent so far: {silent_probes})"
+                "{peer} is silent; whether {address} still answers is being asked (silent so far: {silent_probes})"
             ),
             Doubt::AddressAnswers { address, mac } => {
                 write!(f, "heartbeat lost, but {address} still answers from {peer}'s {mac}")
@@ -417,7 +417,7 @@ impl fmt::Display for DoubtAbout<'_> {
             Doubt::Unwitnessed { address, why } => {
                 write!(
                     f,
-                    "{peer} is lost, but nobody on the network of {address} answers, so its silence proves nothing"
+                    "{peer} is silent, but nobody on the network of {address} answers, so its silence proves nothing"
                 )?;
                 why.as_ref().map_or(Ok(()), |why| write!(f, " ({why})"))
             }

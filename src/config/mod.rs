@@ -1,7 +1,23 @@
 //! From text to [`Config`]: only valid values can exist. Touches no network; driven by the command line and the daemon.
+//!
+//! [`parse`] tells everything that is wrong with a file in one run, and takes it only if it is right on every node of it;
+//! [`File::for_node`] is the [`Config`] of one of them.
 
+mod addresses;
+mod digest;
+mod duration;
+mod file;
+mod group;
+mod guard;
+mod heartbeat;
 mod ids;
+mod problem;
+mod read;
+#[cfg(test)]
+mod tests;
 mod types;
 
+pub use file::{File, load, parse, read};
 pub use ids::{GroupId, LinkId, NodeId, ResourceId};
+pub use problem::{ConfigErrors, Problem};
 pub use types::*;

@@ -59,14 +59,14 @@ pub struct DaemonFacts {
     /// Datagrams that the kernel dropped because a receive buffer was full, all links together.
     pub kernel_drops: u64,
     /// Which keys it uses.
-    pub keys: Keys,
+    pub keys: KeyIds,
     /// Its wall clock when it answered, as RFC 3339 in UTC.
     pub time: String,
 }
 
 /// Ids of keys in authkeys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keys {
+pub struct KeyIds {
     /// It signs with this one.
     pub sending: u8,
     /// It accepts these.

@@ -6,8 +6,11 @@ pub mod clock;
 pub mod exec;
 pub mod icmp;
 pub mod link;
+#[cfg(test)]
+mod namespace;
 pub mod netlink;
 pub mod notify;
 pub mod packet;
+mod readiness;
 pub mod realtime;
 pub mod store;

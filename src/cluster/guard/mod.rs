@@ -224,7 +224,7 @@ impl Guard {
         now: Instant,
         about: &About<'_>,
         peers: impl Iterator<Item = &'a Peer>,
-    ) -> Result<(Permit, Vec<Proof>), Vec<(NodeId, Doubt)>> {
+    ) -> Result<(Permit, Vec<Proof>), Doubts> {
         let (mut proofs, mut doubts) = (Vec::new(), Vec::new());
         for peer in peers {
             match self.proof(now, about, peer) {
@@ -266,6 +266,9 @@ impl Guard {
         Some(self.ping.counts_until().map_or(peers_wait, |ping| ping.max(peers_wait)))
     }
 }
+
+/// Who may still run a group, and why.
+pub(super) type Doubts = Vec<(NodeId, Doubt)>;
 
 /// What a proof is about.
 pub(super) struct About<'a> {

@@ -147,7 +147,7 @@ impl Node {
         match input {
             Input::Restored(memory) => self.restore(memory),
             Input::Received { link, from, wall_us, heartbeat } => {
-                self.received(link, from, wall_us, &heartbeat)
+                self.received(link, from, wall_us, &heartbeat);
             }
             Input::Rejected { link: _, why, source } => self.refuse(why, source),
             Input::LinkChanged { link, state } => self.link_changed(link, state),
@@ -172,7 +172,7 @@ impl Node {
             Input::AddressRenewed { op, outcome } => {
                 if let Some(Asked::Renew { resource }) = self.out.answered(op) {
                     self.with_group(resource.group, |group, ground, out| {
-                        group.renewed(ground, resource, outcome, out)
+                        group.renewed(ground, resource, outcome, out);
                     });
                 }
             }
@@ -183,11 +183,11 @@ impl Node {
             }
             Input::AddressNoticed { resource, notice } => {
                 self.with_group(resource.group, |group, ground, out| {
-                    group.noticed(ground, resource, notice, out)
+                    group.noticed(ground, resource, notice, out);
                 });
             }
             Input::Command { client, author, unix_ms, command } => {
-                self.command(client, &author, unix_ms, command)
+                self.command(client, &author, unix_ms, command);
             }
             Input::Shutdown => self.leave(),
             Input::Remembered { error } => self.remembered(error),

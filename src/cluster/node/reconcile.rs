@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Node, Timer, ground};
 use crate::cluster::event::{Event, StopReason};
 use crate::cluster::group::Running;
-use crate::cluster::guard::{About, Doubt, Permit, Proof};
+use crate::cluster::guard::{About, Doubt, Doubts, Permit, Proof};
 use crate::cluster::io::Output;
 use crate::cluster::peer::Peer;
 use crate::cluster::placement::Unable;
@@ -202,8 +202,9 @@ impl Node {
     }
 
     /// The guard's word on this node's claim.
-    fn permit(&self, id: GroupId) -> Result<(Permit, Vec<Proof>), Vec<(NodeId, Doubt)>> {
-        let term = self.groups.get(usize::from(id.0)).map_or(Term::default(), |group| group.term);
+    fn permit(&self, id: GroupId) -> Result<(Permit, Vec<Proof>), Doubts> {
+        let term =
+            self.groups.get(usize::from(id.0)).map_or_else(Term::default, |group| group.term);
         let macs: Vec<Mac> =
             self.peers.iter().filter_map(Peer::said).flat_map(|said| said.macs.clone()).collect();
         let known_mac = |mac: Mac| macs.contains(&mac);

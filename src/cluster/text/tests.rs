@@ -58,7 +58,7 @@ fn events_are_sentences_with_their_numbers() {
         (
             refused(Doubt::PingSilent { silence: Some(ms(800)) }),
             Level::Warn,
-            "web is not taken over: alpha is lost, but no ping node answered for 800 ms: this node may be the one \
+            "web is not taken over: alpha is silent, but no ping node answered for 800 ms: this node may be the one \
              that is cut off",
         ),
         (

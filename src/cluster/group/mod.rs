@@ -9,18 +9,19 @@
 //!                                          └── a stop fails ──▶ Blocked ── seen stopped ──▶ Stopping
 //! ```
 
+mod outcomes;
+
 use std::mem::Discriminant;
 use std::time::Duration;
 
-use super::event::{Event, Recovery, StopReason};
+use super::event::{Event, StopReason};
 use super::guard::{Doubt, Permit};
-use super::io::{AddressNotice, OpId, Output, RenewOutcome};
+use super::io::Output;
 use super::outbox::{Asked, Outbox};
 use super::placement::Reason;
 use super::resource::{Doing, LeaseTerms, LocalResource};
 use super::time::Instant;
-use crate::agent::{Action, ExitCode, Outcome};
-use crate::config::{Config, GroupId, NodeId, ResourceId};
+use crate::config::{Config, GroupId, NodeId};
 use crate::wire::{Ability, Run, Term};
 
 /// What this node does with a group.
@@ -241,7 +242,9 @@ impl LocalGroup {
             Running::Starting { since, permit } => {
                 let (since, permit) = (*since, permit.clone());
                 let bound = Some(
-                    ground.holds_until.map_or(permit.until(), |until| until.max(permit.until())),
+                    ground
+                        .holds_until
+                        .map_or_else(|| permit.until(), |until| until.max(permit.until())),
                 );
                 if self.bring_up(ground, bound, out) {
                     let took = ground.now - since;
@@ -350,260 +353,5 @@ impl LocalGroup {
             | Running::Stopping { .. } => None,
         };
         failure.into_iter().chain(live).min()
-    }
-
-    /// An agent's answer.
-    pub(super) fn agent_finished(
-        &mut self,
-        ground: &Ground<'_>,
-        (id, op): (ResourceId, OpId),
-        action: Action,
-        outcome: &Outcome,
-        out: &mut Outbox,
-    ) {
-        let Some(place) = self.resources.iter().position(|resource| resource.id == id) else {
-            return;
-        };
-        let Some(resource) = self.resources.get_mut(place) else { return };
-        let spec = ground.config.resource(id);
-        match (resource.doing, action) {
-            (Doing::Unknown(Some(asked)), Action::Monitor) if asked == op => {
-                self.found(ground, place, outcome, out)
-            }
-            (Doing::Blocked(Some(asked)), Action::Monitor) if asked == op => {
-                if outcome.is_not_running() {
-                    resource.doing = Doing::Stopped;
-                    resource.failure = None;
-                    out.emit(Event::GroupUnblocked { group: self.name(ground.config) });
-                    self.running = Running::Stopping { since: ground.now };
-                } else {
-                    resource.doing = Doing::Blocked(None);
-                }
-            }
-            (Doing::Starting(asked), Action::Start) if asked == op => match outcome {
-                outcome if outcome.is_success() => {
-                    resource.failure = None;
-                    resource.started(ground.now, spec);
-                }
-                Outcome::TooLate => resource.doing = Doing::Stopped,
-                Outcome::Killed => resource.doing = Doing::Failed,
-                _ => self.failed(ground, place, action, outcome, out),
-            },
-            (Doing::Stopping(asked), Action::Stop) if asked == op => {
-                if outcome.is_success() {
-                    resource.doing = Doing::Stopped;
-                } else {
-                    self.failed(ground, place, action, outcome, out);
-                }
-            }
-            (_, Action::Monitor) if resource.monitor == Some(op) => {
-                self.monitored(ground, place, outcome, out)
-            }
-            // Of an action that something newer replaced: it changes nothing.
-            _ => {}
-        }
-    }
-
-    fn found(&mut self, ground: &Ground<'_>, place: usize, outcome: &Outcome, out: &mut Outbox) {
-        let Some(resource) = self.resources.get_mut(place) else { return };
-        resource.doing = match outcome {
-            outcome if outcome.is_success() => Doing::Started,
-            outcome if outcome.is_not_running() => Doing::Stopped,
-            Outcome::Exited { code, .. } if code.is_hard() => {
-                resource.failure = Some(format!("monitor: {outcome}"));
-                self.failure = Some(Failure::Hard);
-                self.tell_failure(
-                    ground,
-                    place,
-                    Action::Monitor,
-                    outcome,
-                    Recovery::Leave { able_again: None },
-                    out,
-                );
-                let Some(resource) = self.resources.get_mut(place) else { return };
-                resource.doing = Doing::Stopped;
-                return;
-            }
-            Outcome::CannotExecute(_) => {
-                resource.failure = Some(format!("monitor: {outcome}"));
-                resource.doing = Doing::Stopped;
-                let able_again = self.fail_here(ground.now, outcome);
-                self.tell_failure(
-                    ground,
-                    place,
-                    Action::Monitor,
-                    outcome,
-                    Recovery::Leave { able_again },
-                    out,
-                );
-                return;
-            }
-            // Something is wrong with it, so something of it may run.
-            Outcome::Exited { .. }
-            | Outcome::TimedOut
-            | Outcome::Signalled(_)
-            | Outcome::Killed
-            | Outcome::TooLate => Doing::Failed,
-        };
-    }
-
-    fn monitored(
-        &mut self,
-        ground: &Ground<'_>,
-        place: usize,
-        outcome: &Outcome,
-        out: &mut Outbox,
-    ) {
-        let Some(resource) = self.resources.get_mut(place) else { return };
-        resource.looked();
-        let spec = ground.config.resource(resource.id);
-        match outcome {
-            outcome if outcome.is_success() => resource.slow = false,
-            Outcome::Killed | Outcome::TooLate => {}
-            // Slow is not failed: it has to repeat before it counts.
-            Outcome::TimedOut if !resource.slow => {
-                resource.slow = true;
-                resource.look_now(ground.now);
-                out.emit(Event::MonitorSlow {
-                    group: ground.config.group(self.id).name.clone(),
-                    resource: spec.name.clone(),
-                    timeout: spec.timeout.monitor,
-                });
-            }
-            _ => self.failed(ground, place, Action::Monitor, outcome, out),
-        }
-    }
-
-    fn failed(
-        &mut self,
-        ground: &Ground<'_>,
-        place: usize,
-        action: Action,
-        outcome: &Outcome,
-        out: &mut Outbox,
-    ) {
-        let Some(resource) = self.resources.get_mut(place) else { return };
-        resource.failure = Some(format!("{action}: {outcome}"));
-        let name = ground.config.resource(resource.id).name.clone();
-        if action == Action::Stop {
-            resource.doing = Doing::Blocked(None);
-            resource.look_now(ground.now);
-            self.running = Running::Blocked;
-            self.tell_failure(ground, place, action, outcome, Recovery::Block, out);
-            let group = self.name(ground.config);
-            out.emit(Event::GroupBlocked { group, resource: name, outcome: outcome.clone() });
-            return;
-        }
-        resource.doing = Doing::Failed;
-        self.restarts.retain(|at| ground.now - *at <= RESTART_WINDOW);
-        let hard = matches!(outcome, Outcome::Exited { code, .. } if code.is_hard() && *code != ExitCode::Unimplemented);
-        if action == Action::Monitor && !hard && self.holds() && self.restarts.len() < RESTARTS {
-            self.restarts.push(ground.now);
-            self.tell_failure(ground, place, action, outcome, Recovery::RestartHere, out);
-            return;
-        }
-        let able_again = self.fail_here(ground.now, outcome);
-        self.tell_failure(ground, place, action, outcome, Recovery::Leave { able_again }, out);
-        self.release(ground, StopReason::Failed { resource: name }, out);
-    }
-
-    /// Not able here for a while. Returns for how long, unless it needs a human.
-    fn fail_here(&mut self, now: Instant, outcome: &Outcome) -> Option<Duration> {
-        if matches!(outcome, Outcome::Exited { code, .. } if code.is_hard()) {
-            self.failure = Some(Failure::Hard);
-            return None;
-        }
-        let wait = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(RETRY_MOST);
-        self.failures += 1;
-        self.failure = Some(Failure::Soft { until: now + wait });
-        Some(wait)
-    }
-
-    fn tell_failure(
-        &self,
-        ground: &Ground<'_>,
-        place: usize,
-        action: Action,
-        outcome: &Outcome,
-        then: Recovery,
-        out: &mut Outbox,
-    ) {
-        let Some(resource) = self.resources.get(place) else { return };
-        out.emit(Event::AgentFailed {
-            group: self.name(ground.config),
-            resource: ground.config.resource(resource.id).name.clone(),
-            action,
-            outcome: outcome.clone(),
-            then,
-        });
-    }
-
-    /// A renewal's answer.
-    pub(super) fn renewed(
-        &mut self,
-        ground: &Ground<'_>,
-        id: ResourceId,
-        outcome: RenewOutcome,
-        out: &mut Outbox,
-    ) {
-        let group = self.name(ground.config);
-        let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else {
-            return;
-        };
-        resource.renewed();
-        let Some(address) = &ground.config.resource(id).address else { return };
-        let address = address.to_string();
-        match outcome {
-            RenewOutcome::Kept => resource.failure = None,
-            RenewOutcome::TooLate => resource.renew_now(ground.now),
-            RenewOutcome::PutBack => {
-                resource.announce_now(ground.now, out);
-                out.emit(Event::AddressPutBack { group, address });
-            }
-            RenewOutcome::Failed(why) => {
-                if resource.failure.as_ref() != Some(&why) {
-                    resource.failure = Some(why.clone());
-                    out.emit(Event::AddressFailed { group, address, why });
-                }
-            }
-        }
-    }
-
-    /// News about an address of this machine.
-    pub(super) fn noticed(
-        &mut self,
-        ground: &Ground<'_>,
-        id: ResourceId,
-        notice: AddressNotice,
-        out: &mut Outbox,
-    ) {
-        let (group, holds) = (self.name(ground.config), self.holds());
-        let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else {
-            return;
-        };
-        if !holds || resource.doing != Doing::Started {
-            return;
-        }
-        match notice {
-            AddressNotice::Removed => resource.renew_now(ground.now),
-            AddressNotice::LinkUp => resource.announce_now(ground.now, out),
-            AddressNotice::Conflict { mac } => {
-                if let Some(address) = &ground.config.resource(id).address {
-                    out.emit(Event::AddressConflict { group, address: address.to_string(), mac });
-                }
-                resource.announce_now(ground.now, out);
-            }
-        }
-    }
-
-    /// Tell of all its addresses again: neighbours may have learnt another holder meanwhile.
-    pub(super) fn announce(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
-        for resource in &mut self.resources {
-            if resource.doing == Doing::Started
-                && ground.config.resource(resource.id).address.is_some()
-            {
-                resource.announce_now(ground.now, out);
-            }
-        }
     }
 }

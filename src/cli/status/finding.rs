@@ -1,0 +1,361 @@
+//! What is not as it should be in a status: what, why, and what to do. Pure.
+
+use std::time::Duration;
+
+use crate::cli::output::age;
+use crate::cli::view::{self, Place};
+use crate::cluster::guard::{Doubt, GuardLevel};
+use crate::cluster::io::Reject;
+use crate::cluster::placement::Reason;
+use crate::cluster::snapshot::{GroupView, NodeState, NodeView, PeerView, Snapshot};
+use crate::cluster::{DoubtAbout, Span};
+use crate::control::Status;
+use crate::wire::Phase;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Grade {
+    /// The cluster does not do, or could not at the next failure, what it is there for: exit code 3.
+    Degraded,
+    /// It does, and something wants a look.
+    Warning,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) grade: Grade,
+    /// One sentence.
+    pub(super) what: String,
+    /// What stands behind it.
+    pub(super) why: Vec<String>,
+    /// What to do about it.
+    pub(super) todo: Vec<String>,
+}
+
+impl Finding {
+    fn degraded(what: String) -> Self {
+        Self { grade: Grade::Degraded, what, why: Vec::new(), todo: Vec::new() }
+    }
+
+    fn warning(what: String) -> Self {
+        Self { grade: Grade::Warning, ..Self::degraded(what) }
+    }
+
+    fn because(mut self, why: impl IntoIterator<Item = String>) -> Self {
+        self.why.extend(why);
+        self
+    }
+
+    fn todo(mut self, todo: impl Into<String>) -> Self {
+        self.todo.push(todo.into());
+        self
+    }
+}
+
+/// Everything that is not as it should be, the worst first, each part of the cluster in its order.
+pub(super) fn findings(status: &Status) -> Vec<Finding> {
+    let snapshot = &status.snapshot;
+    let mut found = Vec::new();
+    for group in &snapshot.groups {
+        found.extend(holder(snapshot, group));
+        found.extend(guard(snapshot, group));
+        found.extend(resources(snapshot, group));
+    }
+    for node in &snapshot.nodes {
+        found.extend(node_state(node));
+        if let Some(peer) = node.peer.as_ref().filter(|_| view::is_heard(node)) {
+            found.extend(peer_figures(snapshot, node, peer));
+        }
+    }
+    found.extend(own_links(snapshot));
+    found.extend(pings(snapshot));
+    found.extend(snapshot.refused.iter().filter(|(_, count)| **count > 0).filter_map(refused));
+    found.extend(machine(status));
+    found.sort_by_key(|finding| finding.grade);
+    found
+}
+
+fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
+    let name = &group.name;
+    match view::place(snapshot, group) {
+        Place::Started(_) => None,
+        Place::Blocked(node) => Some(
+            Finding::degraded(format!("{name} is blocked: a stop failed on {node}, so it starts nowhere else"))
+                .because(group.resources.iter().filter_map(|resource| {
+                    resource.failure.as_ref().map(|failure| format!("{}: {failure}", resource.name))
+                }))
+                .todo(format!("on {node}: end by hand what still runs of it; lubdub sees that and goes on"))
+                .todo(format!("or switch {node} off, then on another node: lubdub confirm-dead {node}")),
+        ),
+        Place::Twice(one, other) => Some(
+            Finding::degraded(format!("{name} runs on {one} and on {other}"))
+                .because(["two nodes started it while they could not hear each other".to_owned()])
+                .todo("one of them lets go by itself at once; if this stays, stop lubdub on one of them"),
+        ),
+        Place::Changing(node, run) => {
+            let doing = view::run_word(run);
+            Some(doubted(group, format!("{name} has no holder at this moment: {doing} on {node}")))
+        }
+        Place::MayRun(node) => Some(doubted(group, format!("{name}: {node} is silent, but may still run it"))),
+        Place::Nowhere => {
+            let finding = doubted(group, format!("{name} runs nowhere: {}", group.reason));
+            Some(match &group.reason {
+                Reason::NobodyAble { .. } => {
+                    finding.todo("bring a node back, or mend what failed (lubdub history says what did)")
+                }
+                Reason::Preferred
+                | Reason::StaysPut
+                | Reason::Wished { .. }
+                | Reason::BestAble { .. }
+                | Reason::Failback
+                | Reason::NobodyElse { .. }
+                | Reason::Blocked { .. }
+                | Reason::Starting => finding,
+            })
+        }
+    }
+}
+
+/// What stands in the way of a group's start, and what an operator can do about it.
+fn doubted(group: &GroupView, what: String) -> Finding {
+    let why = group.doubts.iter().map(|(peer, doubt)| DoubtAbout(peer, doubt).to_string());
+    let advice = group.doubts.iter().flat_map(|(peer, doubt)| advice(peer, doubt));
+    advice.fold(Finding::degraded(what).because(why), Finding::todo)
+}
+
+/// What an operator can do about a doubt; nothing where waiting is all. Where the address still answers its holder
+/// lives: nobody must be led to vouch for its death.
+fn advice(peer: &str, doubt: &Doubt) -> Vec<String> {
+    let vouch = format!("if {peer} is really off: lubdub confirm-dead {peer}");
+    match doubt {
+        Doubt::AddressAnswers { .. } => vec![format!(
+            "the service on {peer} still answers: look at its heartbeat links and its lubdub daemon"
+        )],
+        Doubt::PingSilent { .. } => {
+            vec!["look at the network of this node, then at the ping node".to_owned(), vouch]
+        }
+        Doubt::AddressConflict { mac, .. } => {
+            vec![format!("find the machine {mac} and take the address off it")]
+        }
+        Doubt::Unwitnessed { .. } => {
+            vec!["look at the service network: cable, switch, interface".to_owned(), vouch]
+        }
+        Doubt::NoConsent
+        | Doubt::RunsThere
+        | Doubt::NotLostYet { .. }
+        | Doubt::PingTooNew { .. }
+        | Doubt::Probing { .. }
+        | Doubt::JustPaused => Vec::new(),
+    }
+}
+
+fn guard(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
+    let (name, level) = (&group.name, group.level);
+    if let Some(why) = &group.weaker {
+        Some(Finding::degraded(format!("the guard of {name} is only `{level}` now: {why}")))
+    } else if level == GuardLevel::None && snapshot.nodes.len() > 1 {
+        Some(
+            Finding::warning(format!(
+                "{name} has no guard: if the nodes lose sight of each other, both run it"
+            ))
+            .todo("add `ping` and `arp` to [guard] in cluster.toml"),
+        )
+    } else {
+        None
+    }
+}
+
+fn resources(snapshot: &Snapshot, group: &GroupView) -> Vec<Finding> {
+    // What is blocked was said already, with its failure.
+    if matches!(view::place(snapshot, group), Place::Blocked(_)) {
+        return Vec::new();
+    }
+    let failed = group.resources.iter().filter_map(|resource| {
+        let failure = resource.failure.as_ref()?;
+        Some(Finding::warning(format!(
+            "{}/{} on {}: {failure}",
+            group.name, resource.name, snapshot.node
+        )))
+    });
+    let unable = group.unable.iter().filter_map(|(name, why)| {
+        // Nodes that are not heard, or stand by, are findings of their own.
+        let node = view::node(snapshot, name)?;
+        let told =
+            !view::is_heard(node) || node.standby.is_some() || Some(name) == group.target.as_ref();
+        (!told).then(|| {
+            Finding::warning(format!("{} could not move to {name}: {name} {why}", group.name))
+        })
+    });
+    failed.chain(unable).collect()
+}
+
+fn node_state(node: &NodeView) -> Option<Finding> {
+    let name = &node.name;
+    let silence = node.peer.as_ref().map(|peer| age(peer.silence));
+    let lost = match node.state {
+        NodeState::Up => {
+            let by = node.standby.as_ref()?;
+            return Some(
+                Finding::warning(format!(
+                    "{name} is in standby ({by} asked for it): it takes nothing over"
+                ))
+                .todo(format!("when it may work again: lubdub online {name}")),
+            );
+        }
+        NodeState::Late => silence.map_or_else(
+            || format!("{name} is late"),
+            |s| format!("{name} is late: silent for {s}"),
+        ),
+        NodeState::Lost => silence.map_or_else(
+            || format!("{name} is lost"),
+            |s| format!("{name} is lost: silent for {s}"),
+        ),
+        NodeState::Dead => format!("{name} is dead"),
+        NodeState::Left => format!("{name} left: its daemon was stopped"),
+        NodeState::Unknown => format!("{name} was never heard since this node started"),
+    };
+    let finding = Finding::degraded(lost);
+    Some(match node.state {
+        NodeState::Up | NodeState::Late => finding,
+        NodeState::Lost | NodeState::Dead | NodeState::Left | NodeState::Unknown => {
+            finding.todo(format!("on {name}: systemctl status lubdub; then look at the links"))
+        }
+    })
+}
+
+/// Silence above this share of deadtime means that the next hiccup is a loss.
+const TIGHT_PERCENT: u32 = 70;
+
+/// Clocks that are further apart than this make histories of two nodes hard to compare.
+const CLOCKS_APART: Duration = Duration::from_secs(1);
+
+fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Finding> {
+    let name = &node.name;
+    let mut found = Vec::new();
+    for link in &peer.links {
+        let broken = match (link.heard, link.hears) {
+            (true, true) => continue,
+            (false, false) => "down".to_owned(),
+            (true, false) => format!("one-way: {name} is heard on it, but does not hear this node"),
+            (false, true) => format!("one-way: {name} hears this node on it, but is not heard"),
+        };
+        found.push(
+            Finding::warning(format!("link {} to {name} is {broken}", link.name))
+                .todo("look at cable, switch and firewall (UDP) on this path"),
+        );
+    }
+    if !peer.differs.is_empty() {
+        let sections: Vec<String> = peer.differs.iter().map(ToString::to_string).collect();
+        found.push(
+            Finding::warning(format!(
+                "the configuration of {name} differs in {}",
+                sections.join(", ")
+            ))
+            .todo("copy one cluster.toml to all nodes and restart lubdub, one node at a time"),
+        );
+    }
+    if let Some(version) = peer.unknown_version {
+        found.push(
+            Finding::warning(format!(
+                "{name} speaks version {version}, which this node cannot read: groups stay put"
+            ))
+            .todo("upgrade lubdub on the older node"),
+        );
+    }
+    if peer.worst_silence * 100 > snapshot.deadtime * TIGHT_PERCENT {
+        let (worst, deadtime) = (Span(peer.worst_silence), Span(snapshot.deadtime));
+        found.push(
+            Finding::warning(format!(
+                "{name} was once silent for {worst} of deadtime {deadtime}: that is tight"
+            ))
+            .todo("find out what stalls (load, network), or raise deadtime"),
+        );
+    }
+    if let Some(offset) = peer.clock_offset_us {
+        let apart = Duration::from_micros(offset.unsigned_abs());
+        if apart > CLOCKS_APART {
+            let way = if offset > 0 { "ahead of" } else { "behind" };
+            found.push(
+                Finding::warning(format!(
+                    "the clock of {name} is {} {way} this node's",
+                    age(apart)
+                ))
+                .todo("synchronise clocks, so that logs of both nodes can be compared"),
+            );
+        }
+    }
+    found
+}
+
+fn own_links(snapshot: &Snapshot) -> Vec<Finding> {
+    let waiting = snapshot.links.iter().filter_map(|(link, waiting)| {
+        let why = waiting.as_ref()?;
+        Some(Finding::warning(format!("link {link} cannot be used on this node: {why}")))
+    });
+    let single = match snapshot.links.as_slice() {
+        [(only, _)] if snapshot.nodes.len() > 1 => Some(
+            Finding::warning(format!(
+                "`{only}` is the only heartbeat link: one cable decides over losing a node"
+            ))
+            .todo("add a second link on another network to [heartbeat] in cluster.toml"),
+        ),
+        _ => None,
+    };
+    waiting.chain(single).collect()
+}
+
+fn pings(snapshot: &Snapshot) -> Vec<Finding> {
+    let silent = snapshot.ping.iter().filter(|ping| !ping.answers).map(|ping| {
+        let target = ping.target;
+        match (&ping.error, ping.answered) {
+            (Some(error), _) => {
+                Finding::warning(format!("ping node {target} cannot be asked: {error}"))
+            }
+            (None, Some(ago)) => {
+                Finding::warning(format!("ping node {target} answered last {} ago", age(ago)))
+                    .todo("while none answers, this node takes nothing over")
+            }
+            (None, None) => Finding::warning(format!("ping node {target} never answered")).todo(
+                "is its address in [guard] right? while none answers, this node takes nothing over",
+            ),
+        }
+    });
+    silent.collect()
+}
+
+/// Refused datagrams that somebody should do something about. A few replayed, unproven or malformed ones, or those of
+/// a neighbouring cluster, are everyday life: they only stand in the last lines of the page.
+fn refused((why, count): (&Reject, &u64)) -> Option<Finding> {
+    let todo = match why {
+        Reject::UnknownKey | Reject::BadTag => {
+            "copy one authkeys file to all nodes; if they agree, someone forges"
+        }
+        Reject::UnknownNode => "name that node in cluster.toml, or stop lubdub on it",
+        Reject::OwnName => {
+            "two machines run under this node's name: give one of them another --node"
+        }
+        Reject::Malformed | Reject::ForeignCluster | Reject::Replayed | Reject::Unproven => {
+            return None;
+        }
+    };
+    Some(Finding::warning(format!("datagrams refused, {why}: {count}")).todo(todo))
+}
+
+fn machine(status: &Status) -> Vec<Finding> {
+    let disk = status.snapshot.disk.as_ref().map(|error| {
+        Finding::warning(format!("cannot write to disk: {error}"))
+            .todo("make room or mend it: terms, wishes and history are forgotten at a restart")
+    });
+    let drops = (status.daemon.kernel_drops > 0).then(|| {
+        Finding::warning(format!(
+            "the kernel dropped {} datagrams before lubdub read them",
+            status.daemon.kernel_drops
+        ))
+        .todo("raise net.core.rmem_max, or find out who floods this port")
+    });
+    let leaving = (status.snapshot.phase == Phase::Leaving).then(|| {
+        Finding::warning(format!("{} is leaving: its daemon was told to end", status.snapshot.node))
+    });
+    disk.into_iter().chain(drops).chain(leaving).collect()
+}

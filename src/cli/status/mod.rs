@@ -1,0 +1,33 @@
+//! `lubdub status`: who has it, is the other one fine, why is it there, in one look. Text and `--json` are made from the
+//! same [`Status`].
+
+mod finding;
+mod page;
+
+use super::daemon::Daemon;
+use super::exit::{Exit, Failure};
+use super::output::{self, Paint};
+use crate::control::Status;
+
+/// Print how everything is. [`Exit::Degraded`] when a group has no holder or two, is blocked or less guarded than asked
+/// for, or a peer is not up.
+pub(super) fn status(daemon: &mut Daemon, json: bool) -> Result<Exit, Failure> {
+    let status = daemon.status()?;
+    if json {
+        output::json(&status)?;
+    } else {
+        output::result(&page::render(&status, Paint::for_stdout()))?;
+    }
+    Ok(exit(&status))
+}
+
+fn exit(status: &Status) -> Exit {
+    if finding::findings(status).iter().any(|finding| finding.grade == finding::Grade::Degraded) {
+        Exit::Degraded
+    } else {
+        Exit::Fine
+    }
+}
+
+#[cfg(test)]
+mod tests;

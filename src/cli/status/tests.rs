@@ -1,0 +1,377 @@
+//! Made-up clusters, each with the page that an operator sees: `tests/golden/status/*.txt`. `UPDATE_GOLDEN=1` rewrites
+//! them; read them before they are committed.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::cluster::guard::{Doubt, GuardLevel};
+use crate::cluster::io::Reject;
+use crate::cluster::placement::{Reason, Unable};
+use crate::cluster::snapshot::{
+    GroupView, LinkView, NodeState, NodeView, PeerView, PingView, ResourceState, ResourceView,
+    Snapshot,
+};
+use crate::config::Section;
+use crate::control::{DaemonFacts, KeyIds};
+use crate::wire::{Mac, Phase, Run, Term};
+
+const PING: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254));
+const BETAS: Mac = Mac([2, 0, 0, 0, 0, 0x0b]);
+const TERM: Term = Term(0x0001_9000);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn link(name: &str, heard: bool, hears: bool) -> LinkView {
+    LinkView { name: name.into(), heard, hears }
+}
+
+fn resource(name: &str, agent: &str, state: ResourceState) -> ResourceView {
+    ResourceView { name: name.into(), agent: agent.into(), state, failure: None }
+}
+
+fn alpha() -> NodeView {
+    NodeView {
+        name: "alpha".into(),
+        state: NodeState::Up,
+        standby: None,
+        ping: Some(true),
+        peer: None,
+    }
+}
+
+fn beta() -> NodeView {
+    let peer = PeerView {
+        phase: Some(Phase::Active),
+        silence: ms(43),
+        worst_silence: ms(112),
+        round_trip: Some(Duration::from_micros(340)),
+        clock_offset_us: Some(-1_200),
+        links: vec![link("lan", true, true), link("private", true, true)],
+        differs: Vec::new(),
+        unknown_version: None,
+    };
+    NodeView {
+        name: "beta".into(),
+        state: NodeState::Up,
+        standby: None,
+        ping: Some(true),
+        peer: Some(peer),
+    }
+}
+
+fn web() -> GroupView {
+    GroupView {
+        name: "web".into(),
+        holders: vec![("alpha".into(), Run::Started, TERM)],
+        target: Some("alpha".into()),
+        reason: Reason::Preferred,
+        doubts: Vec::new(),
+        level: GuardLevel::PingArp,
+        weaker: None,
+        unable: Vec::new(),
+        resources: vec![
+            resource("nginx", "nginx", ResourceState::Started),
+            resource("vip", "IPaddr", ResourceState::Started),
+        ],
+    }
+}
+
+/// Two nodes, two links, ping node and group as they should be, seen from alpha.
+fn fine() -> Status {
+    let ping = PingView { target: PING, answered: Some(ms(60)), answers: true, error: None };
+    let snapshot = Snapshot {
+        cluster: "web".into(),
+        node: "alpha".into(),
+        uptime: secs(11_520),
+        phase: Phase::Active,
+        joins_in: None,
+        warntime: ms(250),
+        deadtime: ms(500),
+        nodes: vec![alpha(), beta()],
+        ping: vec![ping],
+        groups: vec![web()],
+        links: vec![("lan".into(), None), ("private".into(), None)],
+        refused: BTreeMap::new(),
+        disk: None,
+    };
+    let daemon = DaemonFacts {
+        version: "0.1.0".into(),
+        pid: 812,
+        realtime: Vec::new(),
+        kernel_drops: 0,
+        keys: KeyIds { sending: 1, accepted: vec![1] },
+        time: "2026-01-02T03:04:05.678Z".into(),
+    };
+    Status { snapshot, daemon }
+}
+
+fn peer(status: &mut Status) -> &mut PeerView {
+    status.snapshot.nodes[1].peer.as_mut().unwrap()
+}
+
+fn group(status: &mut Status) -> &mut GroupView {
+    &mut status.snapshot.groups[0]
+}
+
+fn lose_beta(status: &mut Status, silence: Duration) {
+    let beta = &mut status.snapshot.nodes[1];
+    (beta.state, beta.ping) = (NodeState::Lost, None);
+    peer(status).silence = silence;
+}
+
+fn stopped_here(group: &mut GroupView) {
+    for resource in &mut group.resources {
+        resource.state = ResourceState::Stopped;
+    }
+}
+
+/// The page must be the golden one, fit 80 columns, survive the socket, and end with the exit code.
+fn check(name: &str, status: &Status, code: Exit) {
+    let text = page::render(status, Paint::Plain);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/status")
+        .join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        text == golden,
+        "{name} differs from {}; UPDATE_GOLDEN=1 rewrites it\n{text}",
+        path.display()
+    );
+    for line in text.lines() {
+        assert!(output::width_of(line) <= 80, "{name}: wider than 80 columns: {line}");
+        assert_eq!(line, line.trim_end(), "{name}");
+    }
+    assert_eq!(exit(status), code, "{name}");
+    let json = serde_json::to_string(status).unwrap();
+    assert_eq!(&serde_json::from_str::<Status>(&json).unwrap(), status, "{name}");
+}
+
+#[test]
+fn all_fine() {
+    check("fine", &fine(), Exit::Fine);
+}
+
+/// What `--json` prints is a contract with other programs.
+#[test]
+fn json_keeps_its_shape() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/status/fine.json");
+    let json = serde_json::to_string_pretty(&fine()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &json).unwrap();
+    }
+    assert_eq!(json, std::fs::read_to_string(&path).unwrap_or_default());
+}
+
+#[test]
+fn peer_lost_and_its_address_still_answers() {
+    let mut status = fine();
+    lose_beta(&mut status, secs(12));
+    let web = group(&mut status);
+    web.holders = vec![("alpha".into(), Run::Claiming, TERM), ("beta".into(), Run::Started, TERM)];
+    web.doubts =
+        vec![("beta".into(), Doubt::AddressAnswers { address: "10.0.0.100".into(), mac: BETAS })];
+    stopped_here(web);
+    check("peer_lost_refused", &status, Exit::Degraded);
+}
+
+#[test]
+fn peer_never_heard_and_no_ping_node() {
+    let mut status = fine();
+    let beta = &mut status.snapshot.nodes[1];
+    (beta.state, beta.ping, beta.peer) = (NodeState::Unknown, None, None);
+    status.snapshot.nodes[0].ping = Some(false);
+    status.snapshot.ping[0] =
+        PingView { target: PING, answered: None, answers: false, error: None };
+    let web = group(&mut status);
+    web.holders = vec![("alpha".into(), Run::Claiming, TERM)];
+    web.doubts = vec![("beta".into(), Doubt::PingSilent { silence: None })];
+    stopped_here(web);
+    check("alone_and_cut_off", &status, Exit::Degraded);
+}
+
+#[test]
+fn peer_lost_and_taken_over() {
+    let mut status = fine();
+    lose_beta(&mut status, secs(300));
+    let web = group(&mut status);
+    web.reason = Reason::BestAble { instead_of: vec![("beta".into(), Unable::Lost)] };
+    web.unable = vec![("beta".into(), Unable::Lost)];
+    check("peer_lost_taken_over", &status, Exit::Degraded);
+}
+
+#[test]
+fn blocked() {
+    let mut status = fine();
+    let web = group(&mut status);
+    web.holders = vec![("alpha".into(), Run::Blocked, TERM)];
+    web.target = None;
+    web.reason = Reason::Blocked { node: "alpha".into() };
+    web.resources[0].state = ResourceState::Blocked;
+    web.resources[0].failure = Some("stop timed out and was killed".into());
+    web.resources[1].state = ResourceState::Stopped;
+    check("blocked", &status, Exit::Degraded);
+}
+
+#[test]
+fn both_active() {
+    let mut status = fine();
+    group(&mut status).holders.push(("beta".into(), Run::Started, TERM));
+    check("both_active", &status, Exit::Degraded);
+}
+
+#[test]
+fn starting() {
+    let mut status = fine();
+    status.snapshot.phase = Phase::Starting;
+    status.snapshot.joins_in = Some(ms(6_400));
+    status.snapshot.uptime = ms(3_600);
+    status.snapshot.nodes[1] = NodeView {
+        state: NodeState::Unknown,
+        ping: None,
+        peer: None,
+        ..status.snapshot.nodes[1].clone()
+    };
+    let web = group(&mut status);
+    (web.holders, web.target, web.reason) = (Vec::new(), None, Reason::Starting);
+    for resource in &mut web.resources {
+        resource.state = ResourceState::Unknown;
+    }
+    check("starting", &status, Exit::Degraded);
+}
+
+#[test]
+fn no_guard_and_one_link() {
+    let mut status = fine();
+    status.snapshot.ping = Vec::new();
+    status.snapshot.links.pop();
+    for node in &mut status.snapshot.nodes {
+        node.ping = None;
+    }
+    peer(&mut status).links.pop();
+    group(&mut status).level = GuardLevel::None;
+    check("no_guard", &status, Exit::Fine);
+}
+
+#[test]
+fn one_way_link() {
+    let mut status = fine();
+    peer(&mut status).links = vec![link("lan", true, true), link("private", false, true)];
+    check("one_way_link", &status, Exit::Fine);
+}
+
+#[test]
+fn moving_to_beta() {
+    let mut status = fine();
+    let web = group(&mut status);
+    web.holders = vec![
+        ("alpha".into(), Run::Stopping, TERM),
+        ("beta".into(), Run::Claiming, Term(TERM.0 + 0x101)),
+    ];
+    web.target = Some("beta".into());
+    web.reason = Reason::Wished { author: "root".into() };
+    web.resources[0].state = ResourceState::Stopping;
+    web.resources[1].state = ResourceState::Stopped;
+    check("moving", &status, Exit::Degraded);
+}
+
+#[test]
+fn ping_node_silent_here() {
+    let mut status = fine();
+    status.snapshot.ping[0] =
+        PingView { target: PING, answered: Some(secs(34)), answers: false, error: None };
+    status.snapshot.nodes[0].ping = Some(false);
+    let web = group(&mut status);
+    web.holders = vec![("beta".into(), Run::Started, TERM)];
+    web.target = Some("beta".into());
+    web.reason = Reason::BestAble { instead_of: vec![("alpha".into(), Unable::NoPing)] };
+    web.weaker = Some("no ping node answers here".into());
+    web.level = GuardLevel::Arp;
+    web.unable = vec![("alpha".into(), Unable::NoPing)];
+    stopped_here(web);
+    check("ping_silent", &status, Exit::Degraded);
+}
+
+/// Everything that only warns, at once.
+#[test]
+fn many_warnings() {
+    let mut status = fine();
+    status.snapshot.nodes[1].standby = Some("root".into());
+    let beta = peer(&mut status);
+    beta.worst_silence = ms(412);
+    beta.clock_offset_us = Some(2_300_000);
+    beta.differs = vec![Section::Guard, Section::Groups];
+    let web = group(&mut status);
+    web.reason = Reason::StaysPut;
+    web.resources[0].failure = Some("monitor: exit 7 (not running)".into());
+    status.snapshot.links[1].1 = Some("interface eth1 has no address 192.168.9.1".into());
+    status.snapshot.refused =
+        BTreeMap::from([(Reject::BadTag, 12), (Reject::Replayed, 3), (Reject::OwnName, 0)]);
+    status.snapshot.disk = Some("/var/lib/lubdub/history.jsonl: No space left on device".into());
+    status.daemon.kernel_drops = 17;
+    status.daemon.realtime =
+        vec!["runs without real-time priority: Operation not permitted".into()];
+    check("many_warnings", &status, Exit::Fine);
+}
+
+/// Several nodes, groups and levels, with names of different lengths.
+#[test]
+fn three_nodes() {
+    let mut status = fine();
+    let mut gamma = beta();
+    gamma.name = "gamma-with-a-long-name".into();
+    gamma.state = NodeState::Late;
+    gamma.peer.as_mut().unwrap().silence = ms(312);
+    status.snapshot.nodes.push(gamma);
+    let mut mail = web();
+    mail.name = "mail-and-calendar".into();
+    mail.level = GuardLevel::Ping;
+    mail.holders = vec![("beta".into(), Run::Started, TERM)];
+    mail.target = Some("beta".into());
+    mail.reason = Reason::BestAble {
+        instead_of: vec![
+            ("gamma-with-a-long-name".into(), Unable::Failed),
+            ("alpha".into(), Unable::Unfit),
+        ],
+    };
+    mail.unable =
+        vec![("gamma-with-a-long-name".into(), Unable::Failed), ("alpha".into(), Unable::Unfit)];
+    stopped_here(&mut mail);
+    status.snapshot.groups.push(mail);
+    let mut nobody = web();
+    nobody.name = "lab".into();
+    nobody.level = GuardLevel::Ping;
+    nobody.holders = Vec::new();
+    nobody.target = None;
+    nobody.reason = Reason::NobodyAble {
+        nodes: vec![("alpha".into(), Unable::Failed), ("beta".into(), Unable::Excluded)],
+    };
+    stopped_here(&mut nobody);
+    status.snapshot.groups.push(nobody);
+    check("three_nodes", &status, Exit::Degraded);
+}
+
+#[test]
+fn colour_marks_states_and_moves_nothing() {
+    let coloured = page::render(&fine(), Paint::Colour);
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    plain.push_str(rest);
+    assert_ne!(plain, coloured);
+    assert_eq!(plain, page::render(&fine(), Paint::Plain));
+}

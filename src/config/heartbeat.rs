@@ -1,0 +1,130 @@
+//! `[heartbeat]`: times and links.
+
+use std::time::Duration;
+
+use super::read::{Item, Table};
+use super::types::Timing;
+
+/// Interval between heartbeats where none is given: Heartbeat's own, and 0.03 s of processor time a minute.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// deadtime where none is given, in keepalives. With the default keepalive that is 10 s, above the pauses that users of
+/// such programs have reported: 2.8 s for a virtual machine moved or snapshotted, 7 s for one that was not scheduled.
+/// Whoever wants to be quicker measures first (`lubdub status` shows the worst silence) and writes it down.
+const DEADTIME_IN_KEEPALIVES: u32 = 10;
+
+/// warntime where none is given, as part of deadtime: late enough to be worth a line, early enough to be read.
+const WARNTIME_OF_DEADTIME: u32 = 2;
+
+/// initdead where none is given: twice deadtime, as Heartbeat has it, but at least the 10 s below which Heartbeat warns,
+/// since switch ports and interfaces take seconds to come up with a machine.
+const INITDEAD_IN_DEADTIMES: u32 = 2;
+/// See [`INITDEAD_IN_DEADTIMES`].
+const MIN_DEFAULT_INITDEAD: Duration = Duration::from_secs(10);
+
+/// Below this a loop that shares its machine cannot keep its word: the best timers measured oversleep by a millisecond
+/// or two even under `SCHED_FIFO`.
+const MIN_KEEPALIVE: Duration = Duration::from_millis(10);
+
+/// Three of the shortest keepalives.
+const MIN_DEADTIME: Duration = Duration::from_millis(30);
+
+/// Times travel in heartbeats as 32 bits of microseconds, which end at 71 minutes.
+const MAX_TIME: Duration = Duration::from_secs(3600);
+
+/// UDP port where none is given (IANA `ha-cluster`).
+const PORT: u16 = 694;
+
+pub(super) const KEYS: &[&str] =
+    &["keepalive", "warntime", "deadtime", "initdead", "port", "links"];
+pub(super) const LINK_KEYS: &[&str] = &["name", "transport", "interface", "port"];
+
+/// The times, with what is left out filled in. `None`: one of them is wrong, and that was noted.
+pub(super) fn timing(table: &Table<'_>) -> Option<Timing> {
+    let read = |key| table.get(key).map_or(Some(None), |item| item.duration().map(Some));
+    // All are read before any is given up.
+    let given = (read("keepalive"), read("warntime"), read("deadtime"), read("initdead"));
+    let (Some(keepalive), Some(warntime), Some(deadtime), Some(initdead)) = given else {
+        return None;
+    };
+    let keepalive = keepalive.unwrap_or(KEEPALIVE);
+    let deadtime = deadtime.unwrap_or_else(|| keepalive.saturating_mul(DEADTIME_IN_KEEPALIVES));
+    let initdead = initdead.unwrap_or_else(|| {
+        deadtime.saturating_mul(INITDEAD_IN_DEADTIMES).clamp(MIN_DEFAULT_INITDEAD, MAX_TIME)
+    });
+    let warntime = warntime.unwrap_or(deadtime / WARNTIME_OF_DEADTIME);
+    let timing = Timing { keepalive, warntime, deadtime, initdead };
+    in_bounds(table, &timing).then(|| check_nesting(table, &timing))?;
+    Some(timing)
+}
+
+fn in_bounds(table: &Table<'_>, timing: &Timing) -> bool {
+    let Timing { keepalive, warntime, deadtime, initdead } = *timing;
+    let mut fine = true;
+    for (key, value, least) in [
+        ("keepalive", keepalive, MIN_KEEPALIVE),
+        ("warntime", warntime, MIN_KEEPALIVE),
+        ("deadtime", deadtime, MIN_DEADTIME),
+        ("initdead", initdead, MIN_DEADTIME),
+    ] {
+        if value < least || value > MAX_TIME {
+            let bounds = format!("write at least {least:?} and at most {MAX_TIME:?}");
+            table.error_at(key, format!("{key} {value:?} is out of bounds; {bounds}"));
+            fine = false;
+        }
+    }
+    fine
+}
+
+/// keepalive < warntime < deadtime <= initdead, and room for the guard in deadtime.
+///
+/// A holder that hears neither its peer nor a ping node lets go after deadtime - keepalive - stop budget of silence: the
+/// two sides' silences differ by at most one keepalive, so it is done before the other side acts. For one lost heartbeat
+/// to cost nothing, that moment has to come after one keepalive: deadtime > 2 x keepalive + stop budget. The rule holds
+/// at every level of the guard, since a peer that one lost datagram makes look lost is never what was meant.
+fn check_nesting(table: &Table<'_>, timing: &Timing) {
+    let Timing { keepalive, warntime, deadtime, initdead } = *timing;
+    let budget = timing.stop_budget();
+    if deadtime <= keepalive * 2 + budget {
+        table.error_at(
+            "deadtime",
+            format!(
+                "deadtime {deadtime:?} is too short for keepalive {keepalive:?}: a holder that is cut off lets go \
+                 after deadtime - keepalive - stop budget = {deadtime:?} - {keepalive:?} - {budget:?} = {:?} of \
+                 silence, which must be more than one keepalive; write deadtime = \"{:?}\" or more, or a shorter \
+                 keepalive",
+                deadtime.saturating_sub(keepalive + budget),
+                keepalive * 3,
+            ),
+        );
+    }
+    if table.get("warntime").is_some() && (warntime <= keepalive || warntime >= deadtime) {
+        let text = format!(
+            "warntime {warntime:?} is not between keepalive {keepalive:?} and deadtime {deadtime:?}"
+        );
+        table.error_at(
+            "warntime",
+            format!("{text}; write \"{:?}\", or leave it out", deadtime / WARNTIME_OF_DEADTIME),
+        );
+    }
+    if initdead < deadtime {
+        let text = format!(
+            "initdead {initdead:?} is below deadtime {deadtime:?}; write \"{deadtime:?}\" or more"
+        );
+        table.error_at("initdead", text);
+    }
+}
+
+/// The UDP port for links that name none.
+pub(super) fn port(table: &Table<'_>) -> Option<u16> {
+    table.get("port").map_or(Some(PORT), |item| item.port())
+}
+
+/// Notes a transport that is not known.
+pub(super) fn check_transport(item: &Item<'_>) {
+    if let Some(word) = item.text("\"unicast\"")
+        && word != "unicast"
+    {
+        item.error(format!("no transport {word:?}; write \"unicast\""));
+    }
+}

@@ -1,1 +1,0 @@
-//! The only starter of processes: agents, each in its own process group, with a deadline and a clean environment.

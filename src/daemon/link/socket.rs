@@ -1,0 +1,261 @@
+//! One UDP socket of a link: its options, its filter, and how datagrams are read from it.
+//!
+//! Who gets a datagram, where several sockets have one local address and port (Linux, `udp4_lib_lookup2`): the socket
+//! that is connected to its source, otherwise the one that is not connected. So each peer fills a buffer of its own, and
+//! strangers fill another. The unconnected socket is bound first and alone, so that a second daemon is refused; then
+//! `SO_REUSEPORT`, unlike `SO_REUSEADDR`, lets only sockets of the same user in beside it.
+
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use super::end::Obstacle;
+use crate::wire::{ClusterTag, MAGIC, MAX_DATAGRAM, MIN_DATAGRAM};
+
+/// What a peer may send while this daemon stands still, bytes of kernel memory: about 450 datagrams of any size, which
+/// at a keepalive of 10 ms, with asking, is a second.
+const PEER_BUFFER: usize = 1024 * 1024;
+
+/// DSCP CS6, network control (RFC 4594), as the byte of the IP header.
+const CLASS_CS6: u32 = 0xc0;
+
+/// `TC_PRIO_INTERACTIVE`: the highest that needs no privilege (socket(7)).
+const PRIORITY: i32 = 6;
+
+/// The local end of a link.
+#[derive(Debug, Clone)]
+pub(super) struct Local {
+    pub(super) address: SocketAddr,
+    pub(super) interface: Option<String>,
+}
+
+impl Local {
+    /// The socket that sends to everybody, and receives what no other socket does.
+    pub(super) fn open(&self) -> Result<Socket, Obstacle> {
+        let socket = self.bound(|_socket| Ok(()))?;
+        self.set(socket.set_reuse_port(true))?;
+        let class = match self.address {
+            SocketAddr::V4(_) => socket.set_tos_v4(CLASS_CS6),
+            SocketAddr::V6(_) => socket.set_tclass_v6(CLASS_CS6),
+        };
+        self.set(class)?;
+        self.set(setsockopt(&socket, sockopt::Priority, &PRIORITY).map_err(io::Error::from))?;
+        self.set(Socket::new(socket))
+    }
+
+    /// The socket that receives from one peer.
+    pub(super) fn open_for(
+        &self,
+        peer: SocketAddr,
+        cluster: ClusterTag,
+    ) -> Result<Socket, Obstacle> {
+        let socket = self.bound(|socket| {
+            socket.set_reuse_port(true)?;
+            socket.attach_filter(&filter(cluster))?;
+            // Without the privilege as much as the machine allows (net.core.rmem_max).
+            setsockopt(socket, sockopt::RcvBufForce, &PEER_BUFFER)
+                .or_else(|_not_permitted| setsockopt(socket, sockopt::RcvBuf, &PEER_BUFFER))?;
+            Ok(())
+        })?;
+        socket.connect(&peer.into()).map_err(|error| Obstacle::sending(peer, &error))?;
+        self.set(Socket::new(socket))
+    }
+
+    /// What is no longer there, if a socket could not be bound now.
+    pub(super) fn absence(&self) -> Option<Obstacle> {
+        let any_port = Self {
+            address: SocketAddr::new(self.address.ip(), 0),
+            interface: self.interface.clone(),
+        };
+        match any_port.bound(|_socket| Ok(())) {
+            Err(obstacle @ (Obstacle::NoAddress { .. } | Obstacle::NoInterface { .. })) => {
+                Some(obstacle)
+            }
+            // No more open files, and the like, are no reason to close a socket that works.
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// The same, after sending failed.
+    pub(super) fn absence_behind(&self, error: &io::Error) -> Option<Obstacle> {
+        let gone = match errno(error) {
+            // The socket's own interface is gone; one of the same name that came instead needs a new socket.
+            Some(Errno::ENODEV | Errno::ENXIO) => {
+                self.interface.clone().map(|interface| Obstacle::NoInterface { interface })
+            }
+            Some(_) | None => None,
+        };
+        self.absence().or(gone)
+    }
+
+    fn bound(
+        &self,
+        prepare: impl Fn(&socket2::Socket) -> io::Result<()>,
+    ) -> Result<socket2::Socket, Obstacle> {
+        let socket = self.set(socket2::Socket::new(
+            Domain::for_address(self.address),
+            Type::DGRAM.nonblocking().cloexec(),
+            Some(Protocol::UDP),
+        ))?;
+        if let Some(interface) = &self.interface {
+            socket.bind_device(Some(interface.as_bytes())).map_err(|error| {
+                match errno(&error) {
+                    Some(Errno::ENODEV) => Obstacle::NoInterface { interface: interface.clone() },
+                    Some(_) | None => self.other(&error),
+                }
+            })?;
+        }
+        self.set(prepare(&socket))?;
+        socket.bind(&self.address.into()).map_err(|error| match errno(&error) {
+            Some(Errno::EADDRNOTAVAIL) => Obstacle::NoAddress { address: self.address.ip() },
+            Some(Errno::EADDRINUSE) => Obstacle::Taken { address: self.address },
+            Some(Errno::EACCES) => Obstacle::Privileged { port: self.address.port() },
+            Some(_) | None => self.other(&error),
+        })?;
+        Ok(socket)
+    }
+
+    fn set<T>(&self, result: io::Result<T>) -> Result<T, Obstacle> {
+        result.map_err(|error| self.other(&error))
+    }
+
+    fn other(&self, error: &io::Error) -> Obstacle {
+        Obstacle::NoSocket { address: self.address, why: describe(error) }
+    }
+}
+
+pub(super) fn errno(error: &io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw)
+}
+
+/// What the system says, in words and without the number.
+pub(super) fn describe(error: &io::Error) -> String {
+    errno(error).map_or_else(|| error.to_string(), |errno| errno.desc().to_owned())
+}
+
+/// A socket, and how many datagrams the kernel has dropped at it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    udp: UdpSocket,
+    drops: u32,
+}
+
+/// What one look into a socket finds.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// A datagram, cut off one byte after the longest legal one.
+    Datagram(SocketAddr, Vec<u8>),
+    /// An ICMP error that answers a heartbeat, such as "port unreachable" while the peer's daemon is not running. It was
+    /// taken off the socket by being reported, and says nothing that silence does not.
+    Error,
+    /// Nothing is there now.
+    Empty,
+}
+
+impl Socket {
+    fn new(socket: socket2::Socket) -> io::Result<Self> {
+        setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+        Ok(Self { udp: UdpSocket::from_std(socket.into())?, drops: 0 })
+    }
+
+    /// The tokio socket, to wait for it. It may say "readable" too often; it is asked for nothing else.
+    pub(super) fn udp(&self) -> &UdpSocket {
+        &self.udp
+    }
+
+    /// Sends now or not at all.
+    pub(super) fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        SockRef::from(&self.udp).send_to(bytes, &to.into()).map(drop)
+    }
+
+    /// Reads one datagram, past what tokio believes: what is in the kernel's buffer counts. `dropped` grows by what the
+    /// kernel reports.
+    pub(super) fn read(&mut self, dropped: &mut u64) -> Read {
+        match self.receive() {
+            Ok((source, bytes, drops)) => {
+                // The counter comes only once it is not zero, and it may wrap.
+                if let Some(drops) = drops {
+                    *dropped += u64::from(drops.wrapping_sub(self.drops));
+                    self.drops = drops;
+                }
+                Read::Datagram(source, bytes)
+            }
+            Err(Errno::EAGAIN) => {
+                // Nothing is read here: a closure that finds nothing tells tokio to wait for the next datagram.
+                match self
+                    .udp
+                    .try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()))
+                {
+                    Ok(()) | Err(_) => Read::Empty,
+                }
+            }
+            Err(_icmp) => Read::Error,
+        }
+    }
+
+    fn receive(&self) -> Result<(SocketAddr, Vec<u8>, Option<u32>), Errno> {
+        let mut bytes = vec![0; MAX_DATAGRAM + 1];
+        let mut control = cmsg_space!(u32);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let fd = self.udp.as_raw_fd();
+        let message =
+            recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
+        let (len, source) =
+            (message.bytes, message.address.as_ref().and_then(to_std).ok_or(Errno::EAFNOSUPPORT)?);
+        let drops = message.cmsgs()?.find_map(|control| {
+            if let ControlMessageOwned::RxqOvfl(drops) = control { Some(drops) } else { None }
+        });
+        bytes.truncate(len);
+        Ok((source, bytes, drops))
+    }
+}
+
+fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| SocketAddr::from(*address));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::from(*address)))
+}
+
+/// A filter that lets through what has the length, magic and cluster of a heartbeat (linux/filter.h; a UDP socket's
+/// filter sees the UDP header first). What it refuses counts as dropped.
+fn filter(cluster: ClusterTag) -> Vec<SockFilter> {
+    const LOAD_LENGTH: u16 = 0x80; // BPF_LD | BPF_W | BPF_LEN
+    const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const IF_GREATER: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
+    const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const UDP_HEADER: u32 = 8;
+    const REFUSE: SockFilter = SockFilter::new(RETURN, 0, 0, 0);
+
+    let expected = [MAGIC.as_slice(), cluster.0.as_slice()].concat();
+    let (words, _none_left) = expected.as_chunks::<4>();
+    // Each test jumps over the refusal behind it.
+    let mut program = vec![
+        SockFilter::new(LOAD_LENGTH, 0, 0, 0),
+        SockFilter::new(IF_AT_LEAST, 1, 0, UDP_HEADER + SHORTEST),
+        REFUSE,
+        SockFilter::new(IF_GREATER, 0, 1, UDP_HEADER + LONGEST),
+        REFUSE,
+    ];
+    for (offset, word) in (UDP_HEADER..).step_by(4).zip(words) {
+        program.push(SockFilter::new(LOAD_WORD, 0, 0, offset));
+        program.push(SockFilter::new(IF_EQUAL, 1, 0, u32::from_be_bytes(*word)));
+        program.push(REFUSE);
+    }
+    program.push(SockFilter::new(RETURN, 0, 0, u32::MAX));
+    program
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "lengths of datagrams fit 16 bits")]
+const SHORTEST: u32 = MIN_DATAGRAM as u32;
+#[expect(clippy::cast_possible_truncation, reason = "lengths of datagrams fit 16 bits")]
+const LONGEST: u32 = MAX_DATAGRAM as u32;

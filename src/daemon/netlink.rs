@@ -1,1 +1,0 @@
-//! rtnetlink: interfaces, addresses, routes, and news about them.

@@ -1,1 +1,0 @@
-//! Packet sockets: ARP and neighbour discovery, asked and announced.

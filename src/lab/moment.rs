@@ -1,0 +1,72 @@
+//! Time as everything in the laboratory shares it: the kernel's `CLOCK_BOOTTIME`, one clock for all nodes.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use nix::time::ClockId;
+
+/// A moment on the machine's `CLOCK_BOOTTIME`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(read(ClockId::CLOCK_BOOTTIME))
+    }
+
+    /// The moment at which the wall clock showed this, as far as it was not stepped since.
+    #[must_use]
+    pub fn from_unix_micros(micros: u64) -> Self {
+        let ago = read(ClockId::CLOCK_REALTIME).saturating_sub(Duration::from_micros(micros));
+        Self(read(ClockId::CLOCK_BOOTTIME).saturating_sub(ago))
+    }
+
+    /// Milliseconds since another moment; negative before it.
+    #[must_use]
+    pub fn millis_after(self, other: Self) -> f64 {
+        (self.0.as_secs_f64() - other.0.as_secs_f64()) * 1000.0
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+}
+
+impl Sub for Moment {
+    type Output = Duration;
+
+    /// Time since an earlier moment; zero if that moment is later.
+    fn sub(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+#[expect(clippy::expect_used, reason = "every kernel that has namespaces has both clocks")]
+fn read(clock: ClockId) -> Duration {
+    clock.now().expect("the kernel has this clock").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wall_time_is_found_again_on_the_boot_clock() {
+        let wall = read(ClockId::CLOCK_REALTIME);
+        let now = Moment::now();
+        let found = Moment::from_unix_micros(u64::try_from(wall.as_micros()).unwrap());
+        assert!(found.millis_after(now).abs() < 100.0, "{found:?} {now:?}");
+    }
+
+    #[test]
+    fn before_is_negative() {
+        let now = Moment::now();
+        assert!(now.millis_after(now + Duration::from_millis(5)) < -4.9);
+    }
+}

@@ -1,0 +1,347 @@
+//! A node of the laboratory: a machine of its own as far as the daemon can tell, with a switch for its power.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the laboratory starts processes; the daemon never comes here"
+)]
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, PipeWriter};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sched::CloneFlags;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::enter::{init_command, tie};
+use super::error::{LabError, file, refused};
+use super::furniture::Disk;
+use super::room::Room;
+use super::tool;
+use super::{Switch, wait_for};
+
+/// A node.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    index: usize,
+    program: PathBuf,
+    disk: Disk,
+    power: RefCell<Option<Machine>>,
+}
+
+/// A node that has power.
+#[derive(Debug)]
+struct Machine {
+    daemon: Option<Child>,
+    init: Child,
+    _alive: PipeWriter,
+    /// Last, so that its thread, the parent of all, ends last.
+    room: Room,
+}
+
+/// A process of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id in the namespaces of the caller.
+    pub pid: Pid,
+    /// Its command line, words separated by spaces.
+    pub command: String,
+}
+
+impl Node {
+    /// A node without power, its disk empty.
+    pub(super) fn new(name: &str, index: usize, program: &Path) -> Result<Self, LabError> {
+        Ok(Self {
+            name: name.to_owned(),
+            index,
+            program: program.to_path_buf(),
+            disk: Disk::new(name)?,
+            power: RefCell::new(None),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `/etc/lubdub` of the node, seen from outside.
+    #[must_use]
+    pub fn etc(&self) -> PathBuf {
+        self.disk.etc()
+    }
+
+    /// `/var/lib/lubdub` of the node, seen from outside: a small file system of its own.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.disk.state()
+    }
+
+    /// What its daemons of all lives have written to stdout and stderr.
+    #[must_use]
+    pub fn daemon_log(&self) -> PathBuf {
+        self.disk.log().join("daemon.log")
+    }
+
+    /// Boots it and plugs it in. No daemon runs yet.
+    pub(super) fn power_on(&self, switch: &Switch) -> Result<(), LabError> {
+        if self.power.borrow().is_some() {
+            return Err(self.problem("it has power already"));
+        }
+        let namespaces = CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWPID;
+        let room = Room::open(&self.name, namespaces)?;
+        let (disk, name, program) = (self.disk.clone(), self.name.clone(), self.program.clone());
+        let (init, alive) = room.within(move || {
+            disk.furnish(&name)?;
+            let (init, alive) = start_init(&program)?;
+            settle_network()?;
+            Ok::<_, LabError>((init, alive))
+        })??;
+        switch.plug_node(&self.name, self.index, &room)?;
+        *self.power.borrow_mut() = Some(Machine { daemon: None, init, _alive: alive, room });
+        Ok(())
+    }
+
+    /// Kills everything on it at once. Its ports must be down by now.
+    pub(super) fn kill_all(&self) -> Result<(), LabError> {
+        let mut machine = self.power.take().ok_or_else(|| self.problem("it has no power"))?;
+        // The kernel ends a PID namespace with its PID 1, and this wait returns when all of it has ended.
+        let killed = machine.init.kill().and_then(|()| machine.init.wait());
+        killed.map_err(file(Path::new("PID 1")))?;
+        if let Some(mut daemon) = machine.daemon {
+            daemon.wait().map_err(file(Path::new("daemon")))?;
+        }
+        Ok(())
+    }
+
+    /// Whether it has power.
+    #[must_use]
+    pub fn has_power(&self) -> bool {
+        self.power.borrow().is_some()
+    }
+
+    /// Starts the daemon.
+    ///
+    /// # Errors
+    /// Without power, or if one runs already.
+    pub fn start_daemon(&self) -> Result<(), LabError> {
+        if self.daemon_runs()? {
+            return Err(self.problem("its daemon runs already"));
+        }
+        let log = self.daemon_log();
+        let out = File::options().create(true).append(true).open(&log).map_err(file(&log))?;
+        let err = out.try_clone().map_err(file(&log))?;
+        let mut command = self.own_command();
+        command.args(["run", "--config", "/etc/lubdub/cluster.toml", "--node", &self.name]);
+        command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
+        let daemon = self.inside(move || command.spawn().map_err(tool::cannot_run(&command)))??;
+        self.with_machine(|machine| machine.daemon = Some(daemon))
+    }
+
+    /// Whether the daemon runs, stopped by a signal or not.
+    ///
+    /// # Errors
+    /// Without power.
+    pub fn daemon_runs(&self) -> Result<bool, LabError> {
+        self.with_machine(|machine| match &mut machine.daemon {
+            Some(daemon) => daemon.try_wait().map(|ended| ended.is_none()),
+            None => Ok(false),
+        })?
+        .map_err(file(Path::new("daemon")))
+    }
+
+    /// Kills the daemon, and nothing that it started.
+    ///
+    /// # Errors
+    /// If none runs.
+    pub fn kill_daemon(&self) -> Result<(), LabError> {
+        self.signal_daemon(Signal::SIGKILL)?;
+        self.with_machine(|machine| machine.daemon.take().map(|mut daemon| daemon.wait()))?
+            .transpose()
+            .map(drop)
+            .map_err(file(Path::new("daemon")))
+    }
+
+    /// Freezes the daemon (SIGSTOP).
+    ///
+    /// # Errors
+    /// If none runs.
+    pub fn freeze_daemon(&self) -> Result<(), LabError> {
+        self.signal_daemon(Signal::SIGSTOP)
+    }
+
+    /// Lets a frozen daemon go on (SIGCONT).
+    ///
+    /// # Errors
+    /// If none runs.
+    pub fn thaw_daemon(&self) -> Result<(), LabError> {
+        self.signal_daemon(Signal::SIGCONT)
+    }
+
+    /// Asks the daemon to end (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// If none runs, or it takes longer than this.
+    pub fn stop_daemon(&self, within: Duration) -> Result<(), LabError> {
+        self.signal_daemon(Signal::SIGTERM)?;
+        wait_for(&format!("the daemon on {} ends", self.name), within, || Ok(!self.daemon_runs()?))
+    }
+
+    /// Runs lubdub's command line on it.
+    ///
+    /// # Errors
+    /// If it could not be started. That it failed is in the output.
+    pub fn lubdub(&self, arguments: &[&str]) -> Result<Output, LabError> {
+        let mut command = self.own_command();
+        command.args(arguments);
+        self.run(command)
+    }
+
+    /// All processes on it but PID 1.
+    ///
+    /// # Errors
+    /// Without power.
+    pub fn processes(&self) -> Result<Vec<Process>, LabError> {
+        let init = self.with_machine(|machine| machine.init.id())?;
+        let here = pid_namespace(init);
+        let proc = Path::new("/proc");
+        let entries = fs::read_dir(proc).map_err(file(proc))?;
+        Ok(entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+            // A process that ends meanwhile has no namespace and no command line any more: it does not count.
+            .filter(|pid| *pid != init && here.is_some() && pid_namespace(*pid) == here)
+            .filter_map(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+                let command =
+                    String::from_utf8_lossy(&line).replace('\0', " ").trim_end().to_owned();
+                // A zombie has an empty one.
+                (!command.is_empty())
+                    .then_some(Process { pid: Pid::from_raw(i32::try_from(pid).ok()?), command })
+            })
+            .collect())
+    }
+
+    /// Kills all processes whose command line contains this; returns how many.
+    ///
+    /// # Errors
+    /// Without power.
+    pub fn kill_matching(&self, pattern: &str) -> Result<usize, LabError> {
+        let victims: BTreeSet<Pid> = self
+            .processes()?
+            .into_iter()
+            .filter(|process| process.command.contains(pattern))
+            .map(|p| p.pid)
+            .collect();
+        for pid in &victims {
+            match kill(*pid, Signal::SIGKILL) {
+                // Some end when their parent does.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(errno) => return Err(refused(format!("kill {pid} on {}", self.name))(errno)),
+            }
+        }
+        Ok(victims.len())
+    }
+
+    /// Runs a command on it to its end.
+    ///
+    /// # Errors
+    /// Without power, or if it could not be started. That it failed is in the output.
+    pub fn run(&self, mut command: Command) -> Result<Output, LabError> {
+        command.stdin(Stdio::null());
+        self.inside(move || command.output().map_err(tool::cannot_run(&command)))?
+    }
+
+    /// Does something in its namespaces.
+    pub(super) fn inside<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, LabError> {
+        self.with_machine(|machine| machine.room.within(work))?
+    }
+
+    /// This program, as the daemon and the operator find it on a node.
+    fn own_command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        let mut path = OsString::new();
+        if let Some(directory) = self.program.parent() {
+            path.push(directory);
+            path.push(":");
+        }
+        path.push(tool::search_path());
+        command.env("PATH", path).env("LUBDUB_AGENTS", "/etc/lubdub/agents");
+        command
+    }
+
+    fn signal_daemon(&self, signal: Signal) -> Result<(), LabError> {
+        if !self.daemon_runs()? {
+            return Err(self.problem("its daemon does not run"));
+        }
+        let id = self.with_machine(|machine| machine.daemon.as_ref().map(Child::id))?;
+        let pid = id
+            .and_then(|id| i32::try_from(id).ok())
+            .ok_or_else(|| self.problem("its daemon does not run"))?;
+        kill(Pid::from_raw(pid), signal)
+            .map_err(refused(format!("send {signal} to the daemon of {}", self.name)))
+    }
+
+    fn with_machine<R>(&self, work: impl FnOnce(&mut Machine) -> R) -> Result<R, LabError> {
+        self.power.borrow_mut().as_mut().map(work).ok_or_else(|| self.problem("it has no power"))
+    }
+
+    fn problem(&self, problem: &'static str) -> LabError {
+        LabError::Node { node: self.name.clone(), problem }
+    }
+}
+
+fn start_init(program: &Path) -> Result<(Child, PipeWriter), LabError> {
+    let mut command = init_command(program);
+    let alive = tie(&mut command)?;
+    command.stdout(Stdio::piped());
+    let mut init = command.spawn().map_err(tool::cannot_run(&command))?;
+    let mut line = String::new();
+    if let Some(stdout) = init.stdout.take() {
+        BufReader::new(stdout).read_line(&mut line).map_err(file(Path::new("PID 1")))?;
+    }
+    if line.trim() == "ready" {
+        return Ok((init, alive));
+    }
+    let status = init.wait().map_err(file(Path::new("PID 1")))?;
+    Err(LabError::Failed {
+        command: "lubdub lab-init".to_owned(),
+        status: status.to_string(),
+        stderr: "see above".to_owned(),
+    })
+}
+
+/// Sets what a machine's boot sets: no IPv6 (its own packets would be counted as ours), and ping sockets for root.
+pub(super) fn settle_network() -> Result<(), LabError> {
+    for (key, value) in [
+        ("ipv6/conf/all/disable_ipv6", "1"),
+        ("ipv6/conf/default/disable_ipv6", "1"),
+        ("ipv4/ping_group_range", "0 0"),
+    ] {
+        let path = Path::new("/proc/sys/net").join(key);
+        match fs::write(&path, value) {
+            // A kernel without IPv6 needs no switching off.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            result => result.map_err(file(&path))?,
+        }
+    }
+    Ok(())
+}
+
+fn pid_namespace(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+}

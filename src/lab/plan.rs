@@ -1,0 +1,130 @@
+//! What a laboratory is built from: its nodes, their addresses, their configuration.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::web::WebServer;
+
+/// The service network: nodes, client, ping node. All of 10.77.0.0/24.
+pub const LAN: &str = "lan";
+/// The heartbeat network: nodes only. All of 10.77.1.0/24.
+pub const PRIVATE: &str = "private";
+/// Both links, in the configuration's order.
+pub const LINKS: [&str; 2] = [LAN, PRIVATE];
+/// The address that moves.
+pub const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+/// The client's address.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
+/// The ping node.
+pub const PING_NODE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
+/// Port of the heartbeats.
+pub const PORT: u16 = 694;
+/// The one group.
+pub const GROUP: &str = "web";
+
+/// A laboratory to be built. Every node gets the same `cluster.toml`.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// This very program: daemon, command line and helpers.
+    pub program: PathBuf,
+    /// Directory of lubdub's own agents.
+    pub agents: PathBuf,
+    /// Names of the nodes, the preferred one first; at most 9, each of at most 7 letters (an interface has 15).
+    pub nodes: Vec<String>,
+    /// Interval between heartbeats.
+    pub keepalive: Duration,
+    /// Silence that is lost.
+    pub deadtime: Duration,
+    /// Patience after a node's own start.
+    pub initdead: Duration,
+    /// What the group is made of.
+    pub service: Service,
+    /// What answers the client.
+    pub web: WebServer,
+    /// Interval between monitors of the web server.
+    pub monitor: Duration,
+}
+
+/// What the group is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// The web server, started on the holder, then the address.
+    ColdWeb,
+    /// The address; the web server runs on every node, all the time.
+    Address,
+}
+
+impl Plan {
+    /// A pair, alpha and beta, at the usual 100/500 ms.
+    #[must_use]
+    pub fn pair(program: PathBuf, agents: PathBuf) -> Self {
+        Self {
+            program,
+            agents,
+            nodes: vec!["alpha".to_owned(), "beta".to_owned()],
+            keepalive: Duration::from_millis(100),
+            deadtime: Duration::from_millis(500),
+            initdead: Duration::from_secs(5),
+            service: Service::ColdWeb,
+            web: WebServer::find(),
+            monitor: Duration::from_millis(200),
+        }
+    }
+
+    /// Where the client sends its requests.
+    #[must_use]
+    pub fn target(&self) -> SocketAddr {
+        SocketAddr::from((SERVICE, 80))
+    }
+
+    /// The configuration that all nodes get.
+    #[must_use]
+    pub fn cluster_toml(&self) -> String {
+        let mut text = format!(
+            "cluster = \"demo\"\n\n[heartbeat]\nkeepalive = \"{}\"\nwarntime = \"{}\"\ndeadtime = \"{}\"\n\
+             initdead = \"{}\"\nlinks = [\n  {{ name = \"{LAN}\", transport = \"unicast\" }},\n  \
+             {{ name = \"{PRIVATE}\", transport = \"unicast\" }},\n]\n",
+            millis(self.keepalive),
+            millis((self.keepalive + self.deadtime) / 2),
+            millis(self.deadtime),
+            millis(self.initdead),
+        );
+        for (index, name) in self.nodes.iter().enumerate() {
+            let [lan, private] = addresses(index);
+            // Writing to a string cannot fail.
+            let _ = write!(
+                text,
+                "\n[[node]]\nname = \"{name}\"\naddress = {{ {LAN} = \"{lan}\", {PRIVATE} = \"{private}\" }}\n"
+            );
+        }
+        let prefer =
+            self.nodes.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        let _ = write!(
+            text,
+            "\n[guard]\nping = [\"{PING_NODE}\"]\narp = true\n\n\
+             [[group]]\nname = \"{GROUP}\"\nprefer = [{prefer}]\nauto_failback = false\n"
+        );
+        match self.service {
+            Service::ColdWeb => text.push_str(&self.web.resource_toml(self.monitor)),
+            Service::Address => {}
+        }
+        let _ = write!(
+            text,
+            "\n[[group.resource]]\nname = \"vip\"\nagent = \"IPaddr\"\nparams = {{ ip = \"{SERVICE}/24\" }}\n"
+        );
+        text
+    }
+}
+
+/// Addresses of a node on both links.
+pub(super) fn addresses(index: usize) -> [Ipv4Addr; 2] {
+    let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    [Ipv4Addr::new(10, 77, 0, host), Ipv4Addr::new(10, 77, 1, host)]
+}
+
+/// A time as the configuration takes it.
+pub(super) fn millis(time: Duration) -> String {
+    format!("{}ms", time.as_millis())
+}

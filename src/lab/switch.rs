@@ -1,0 +1,204 @@
+//! The switch: bridges in a namespace of their own, and the faults. A fault never happens inside a node, since a packet
+//! socket there would pass it by.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::error::LabError;
+use super::plan::{CLIENT, LAN, LINKS, PING_NODE, PORT, addresses};
+use super::room::Room;
+use super::tool;
+
+/// The switch in the namespaces of the calling process: a bridge for each link.
+#[derive(Debug)]
+pub struct Switch {
+    /// What the filter drops now.
+    losses: RefCell<BTreeSet<Loss>>,
+}
+
+/// Something that the switch drops.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Loss {
+    /// Heartbeats from one node to another, on all links.
+    Heartbeats {
+        /// Their sender.
+        from: String,
+        /// Their receiver.
+        to: String,
+    },
+    /// Frames on one link, at random.
+    Percent {
+        /// The link.
+        link: String,
+        /// Of a hundred frames.
+        percent: u8,
+    },
+}
+
+impl Switch {
+    /// Makes the bridges.
+    pub(super) fn new() -> Result<Self, LabError> {
+        let mut lines = "link set lo up\n".to_owned();
+        for link in LINKS {
+            // Without a querier snooping drops multicast; without STP off ports wait half a minute.
+            let _ = write!(
+                lines,
+                "link add {link} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {link} up\n"
+            );
+        }
+        tool::ip(&lines)?;
+        Ok(Self { losses: RefCell::new(BTreeSet::new()) })
+    }
+
+    /// Plugs a node in: `eth0` on the service network, `eth1` on the private one. Its cards keep their addresses, so that
+    /// a node that comes back is the same machine to its neighbours.
+    pub(super) fn plug_node(&self, node: &str, index: usize, room: &Room) -> Result<(), LabError> {
+        let host = index + 1;
+        let mut inner = "link set lo up\n".to_owned();
+        for (number, (link, address)) in LINKS.into_iter().zip(addresses(index)).enumerate() {
+            let card = format!("eth{number}");
+            plug(link, node, &card, &format!("02:77:00:00:0{number}:0{host}"), room)?;
+            let _ = write!(inner, "addr add {address}/24 brd + dev {card}\nlink set {card} up\n");
+        }
+        room.within(move || tool::ip(&inner))?
+    }
+
+    /// Plugs the client and the ping node into the service network.
+    pub(super) fn plug_strangers(&self, client: &Room, ping_node: &Room) -> Result<(), LabError> {
+        for (name, room, address) in [("client", client, CLIENT), ("ping", ping_node, PING_NODE)] {
+            let [.., host] = address.octets();
+            plug(LAN, name, "eth0", &format!("02:77:00:00:00:{host:02x}"), room)?;
+            let inner =
+                format!("link set lo up\naddr add {address}/24 brd + dev eth0\nlink set eth0 up\n");
+            room.within(move || tool::ip(&inner))??;
+        }
+        Ok(())
+    }
+
+    /// Takes a node's ports away; its cards go with them.
+    pub(super) fn unplug_node(&self, node: &str) -> Result<(), LabError> {
+        tool::ip(&LINKS.map(|link| format!("link del {link}.{node}\n")).concat())
+    }
+
+    /// Cuts a node off all links at once.
+    pub(super) fn cut_all(&self, node: &str) -> Result<(), LabError> {
+        tool::ip(&LINKS.map(|link| format!("link set {link}.{node} down\n")).concat())
+    }
+
+    /// Cuts a node's port on one link.
+    ///
+    /// # Errors
+    /// If `ip` refuses.
+    pub fn cut(&self, node: &str, link: &str) -> Result<(), LabError> {
+        tool::ip(&format!("link set {link}.{node} down\n"))
+    }
+
+    /// Heals a port that was cut.
+    ///
+    /// # Errors
+    /// If `ip` refuses.
+    pub fn heal(&self, node: &str, link: &str) -> Result<(), LabError> {
+        tool::ip(&format!("link set {link}.{node} up\n"))
+    }
+
+    /// Drops heartbeats between two nodes, both ways and on all links, while everything else goes through.
+    ///
+    /// # Errors
+    /// [`LabError::ToolMissing`] without `nft`.
+    pub fn cut_heartbeats(&self, one: &str, other: &str) -> Result<(), LabError> {
+        let ways = [(one, other), (other, one)];
+        self.drop_also(
+            ways.map(|(from, to)| Loss::Heartbeats { from: from.to_owned(), to: to.to_owned() }),
+        )
+    }
+
+    /// Drops heartbeats one way.
+    ///
+    /// # Errors
+    /// [`LabError::ToolMissing`] without `nft`.
+    pub fn cut_heartbeats_one_way(&self, from: &str, to: &str) -> Result<(), LabError> {
+        self.drop_also([Loss::Heartbeats { from: from.to_owned(), to: to.to_owned() }])
+    }
+
+    /// Drops so many of a hundred frames on a link, whoever sent them.
+    ///
+    /// # Errors
+    /// [`LabError::ToolMissing`] without `nft`.
+    pub fn lose(&self, link: &str, percent: u8) -> Result<(), LabError> {
+        self.drop_also([Loss::Percent { link: link.to_owned(), percent }])
+    }
+
+    /// Ends all loss. Ports that were cut stay cut.
+    ///
+    /// # Errors
+    /// [`LabError::ToolMissing`] without `nft`.
+    pub fn lose_nothing(&self) -> Result<(), LabError> {
+        self.losses.borrow_mut().clear();
+        self.load()
+    }
+
+    fn drop_also(&self, losses: impl IntoIterator<Item = Loss>) -> Result<(), LabError> {
+        self.losses.borrow_mut().extend(losses);
+        self.load()
+    }
+
+    /// Replaces the whole filter in one transaction.
+    fn load(&self) -> Result<(), LabError> {
+        tool::nft(&ruleset(&self.losses.borrow()))
+    }
+}
+
+/// `LINK.OWNER` in the switch, joined to the bridge `LINK`; its other end is a card in the room.
+fn plug(link: &str, owner: &str, card: &str, mac: &str, room: &Room) -> Result<(), LabError> {
+    tool::ip(&format!(
+        "link add {link}.{owner} type veth peer name {card} address {mac} netns {}\n\
+         link set {link}.{owner} master {link}\nlink set {link}.{owner} up\n",
+        room.tid()
+    ))
+}
+
+fn ruleset(losses: &BTreeSet<Loss>) -> String {
+    let mut text =
+        "table bridge lab {}\ndelete table bridge lab\ntable bridge lab {\n  chain forward {\n    \
+                    type filter hook forward priority 0; policy accept;\n"
+            .to_owned();
+    for loss in losses {
+        // Writing to a string cannot fail.
+        let _ = match loss {
+            Loss::Heartbeats { from, to } => LINKS.iter().try_for_each(|link| {
+                writeln!(
+                    text,
+                    "    iifname \"{link}.{from}\" oifname \"{link}.{to}\" udp dport {PORT} drop"
+                )
+            }),
+            Loss::Percent { link, percent } => {
+                writeln!(text, "    iifname \"{link}.*\" numgen random mod 100 < {percent} drop")
+            }
+        };
+    }
+    text.push_str("  }\n}\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::PRIVATE;
+    use super::*;
+
+    #[test]
+    fn the_filter_names_ports_on_both_links() {
+        let losses = BTreeSet::from([
+            Loss::Heartbeats { from: "alpha".to_owned(), to: "beta".to_owned() },
+            Loss::Percent { link: PRIVATE.to_owned(), percent: 30 },
+        ]);
+        let text = ruleset(&losses);
+        for rule in [
+            "iifname \"lan.alpha\" oifname \"lan.beta\" udp dport 694 drop",
+            "iifname \"private.alpha\" oifname \"private.beta\" udp dport 694 drop",
+            "iifname \"private.*\" numgen random mod 100 < 30 drop",
+        ] {
+            assert!(text.contains(rule), "{rule} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Commands wait until what they asked for has happened, and say what did.
+
+use lubdub::cluster::io::{Command, Response};
+use lubdub::cluster::snapshot::NodeState;
+use lubdub::control::{Answer, Request, Status};
+use lubdub::wire::{Run, Term};
+
+use crate::player::{Player, fine};
+
+fn accepted(message: &str, to: Option<&str>) -> Answer {
+    Answer::Command(Response::Accepted { message: message.into(), to: to.map(Into::into) })
+}
+
+fn shown(status: &Status) -> Answer {
+    Answer::Status(Box::new(status.clone()))
+}
+
+/// A daemon that moves web to beta, a step at each look.
+fn mover() -> Player {
+    let mut status = fine();
+    let mut steps = None;
+    Player::new(move |request| match request {
+        Request::Status => {
+            let group = &mut status.snapshot.groups[0];
+            let term = Term(512);
+            match steps.as_mut().and_then(Iterator::next) {
+                Some(Run::Stopped) | None => {}
+                Some(run @ Run::Stopping) => group.holders = vec![("alpha".into(), run, term)],
+                Some(run) => group.holders = vec![("beta".into(), run, term)],
+            }
+            shown(&status)
+        }
+        Request::Command(_) => {
+            status.snapshot.groups[0].target = Some("beta".into());
+            steps = Some([Run::Stopping, Run::Claiming, Run::Starting, Run::Started].into_iter());
+            accepted("web moves to beta", Some("beta"))
+        }
+        Request::History { .. } => Answer::History(Vec::new()),
+    })
+}
+
+#[test]
+fn switchover_tells_the_way_and_the_end() {
+    let player = mover();
+    let ran = player.lubdub(&["switchover", "web"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.starts_with("web runs on beta, no longer on alpha ("), "{ran:?}");
+    assert_eq!(
+        ran.stderr,
+        "web moves to beta\nweb is stopping on alpha\nweb is waiting to start on beta\nweb is starting on beta\n"
+    );
+    let command = Request::Command(Command::Switchover { group: "web".into(), to: None });
+    assert!(player.asked().contains(&command));
+}
+
+#[test]
+fn a_command_that_does_not_come_to_pass_fails_with_the_reason() {
+    let player = Player::new(|request| match request {
+        Request::Status => shown(&fine()),
+        Request::Command(_) => accepted("alpha goes to standby", None),
+        Request::History { .. } => Answer::History(Vec::new()),
+    });
+    let ran = player.lubdub(&["standby", "--timeout", "0"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+    assert!(ran.stderr.contains("not done after 0 s: alpha is not in standby yet"), "{ran:?}");
+}
+
+#[test]
+fn a_refusal_is_1_with_its_words() {
+    let player = Player::new(|request| match request {
+        Request::Status => shown(&fine()),
+        Request::Command(_) => Answer::Command(Response::Refused {
+            message: "beta is in standby; lubdub online beta".into(),
+        }),
+        Request::History { .. } => Answer::History(Vec::new()),
+    });
+    let ran = player.lubdub(&["switchover", "web", "--to", "beta"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+    assert_eq!(ran.stderr, "lubdub: beta is in standby; lubdub online beta\n");
+}
+
+#[test]
+fn mistyped_names_never_reach_the_daemon() {
+    for (arguments, hint) in [
+        (&["switchover", "wbe"][..], "no group is called `wbe`; did you mean `web`?"),
+        (&["switchover", "web", "--to", "bta"], "no node is called `bta`; did you mean `beta`?"),
+        (&["standby", "alfa"], "no node is called `alfa`; did you mean `alpha`?"),
+        (&["online", "x"], "no node is called `x`; there is: alpha, beta"),
+        (&["confirm-dead", "betta", "--yes"], "no node is called `betta`; did you mean `beta`?"),
+    ] {
+        let player = Player::showing(fine());
+        let ran = player.lubdub(arguments);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains(hint), "{ran:?}");
+        assert_eq!(player.asked(), [Request::Status]);
+    }
+}
+
+#[test]
+fn confirm_dead_asks_a_person() {
+    let player = Player::showing(fine());
+    let ran = player.lubdub(&["confirm-dead", "beta"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("--yes"), "{ran:?}");
+    assert_eq!(player.asked(), [Request::Status], "nothing was commanded");
+}
+
+#[test]
+fn confirm_dead_waits_for_the_takeover() {
+    let mut status = fine();
+    status.snapshot.nodes[1].state = NodeState::Lost;
+    let player = Player::new(move |request| match request {
+        Request::Status => shown(&status),
+        Request::Command(_) => {
+            status.snapshot.nodes[1].state = NodeState::Dead;
+            accepted("beta counts as dead", None)
+        }
+        Request::History { .. } => Answer::History(Vec::new()),
+    });
+    let ran = player.lubdub(&["confirm-dead", "beta", "--yes"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.starts_with("beta counts as dead; web runs on alpha ("), "{ran:?}");
+}

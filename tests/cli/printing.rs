@@ -1,0 +1,100 @@
+//! What is printed where, and with which exit code.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use lubdub::cluster::event::Event;
+use lubdub::cluster::snapshot::NodeState;
+use lubdub::control::{Answer, Record, Request, Status};
+
+use crate::player::{Player, Ran, fine, program};
+
+#[test]
+fn status_is_text_or_json_on_stdout() {
+    let player = Player::showing(fine());
+    let text = player.lubdub(&["status"]);
+    assert_eq!((text.code, text.stderr.as_str()), (Some(0), ""));
+    assert_eq!(text.stdout, include_str!("../golden/status/fine.txt"));
+    let json = player.lubdub(&["status", "--json"]);
+    assert_eq!(json.code, Some(0));
+    assert_eq!(json.stdout.lines().count(), 1);
+    assert_eq!(serde_json::from_str::<Status>(&json.stdout).unwrap(), fine());
+}
+
+#[test]
+fn a_degraded_cluster_is_exit_code_3_in_both_forms() {
+    let mut status = fine();
+    status.snapshot.nodes[1].state = NodeState::Lost;
+    let player = Player::showing(status);
+    assert_eq!(player.lubdub(&["status"]).code, Some(3));
+    assert_eq!(player.lubdub(&["status", "--json"]).code, Some(3));
+}
+
+#[test]
+fn no_colour_but_on_a_terminal() {
+    let player = Player::showing(fine());
+    assert!(!player.lubdub(&["status"]).stdout.contains('\x1b'));
+}
+
+fn happened() -> Vec<Record> {
+    let lost = Event::PeerLost {
+        peer: "beta".into(),
+        silence: Duration::from_millis(512),
+        deadtime: Duration::from_millis(500),
+    };
+    vec![Record::new(1_767_323_045_678, lost), Record::new(1_767_323_045_700, Event::Leaving)]
+}
+
+#[test]
+fn history_is_one_line_a_record() {
+    let player = Player::new(|_| Answer::History(happened()));
+    let text = player.lubdub(&["history", "-n", "7"]);
+    assert_eq!(text.code, Some(0));
+    assert_eq!(
+        text.stdout,
+        "2026-01-02 03:04:05.678Z  WARN   silence 512 ms > deadtime 500 ms: beta is lost\n\
+         2026-01-02 03:04:05.700Z         the daemon was told to end: it hands over what it runs\n"
+    );
+    let json = player.lubdub(&["history", "--json"]);
+    let records: Vec<Record> =
+        json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records, happened());
+    assert_eq!(player.asked(), [Request::History { limit: 7 }, Request::History { limit: 50 }]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let many = (0..5_000).map(|n| Record::new(n, Event::Leaving)).collect::<Vec<_>>();
+    let player = Player::new(move |_| Answer::History(many.clone()));
+    let mut command = program(&["history", "--socket"]);
+    let mut child =
+        command.arg(player.socket()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn without_a_daemon_4_and_what_to_do() {
+    let ran = Ran::of(program(&["status", "--socket", "/nonexistent/control.sock"]));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(4), ""));
+    assert!(
+        ran.stderr.contains("no daemon answers on /nonexistent/control.sock"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("systemctl start lubdub"), "{}", ran.stderr);
+}
+
+#[test]
+fn mistakes_are_2_and_help_is_a_result() {
+    for mistake in [&["statsu"][..], &["switchover"], &["standby", "--timeout", "soon"], &[]] {
+        let ran = Ran::of(program(mistake));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{mistake:?}");
+        assert!(!ran.stderr.is_empty(), "{mistake:?}");
+    }
+    let help = Ran::of(program(&["--help"]));
+    assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+    assert!(help.stdout.contains("Exit codes: 0 fine"), "{}", help.stdout);
+}
