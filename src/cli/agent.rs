@@ -117,8 +117,7 @@ impl Installed {
             program: &self.program,
         };
         let environment = call.environment();
-        let request =
-            Request { op: OpId(0), path, action, environment, timeout, not_after: None };
+        let request = Request { op: OpId(0), path, action, environment, timeout, not_after: None };
         let clock = Clock::start();
         run_once(request, move || clock.now()).map_err(|error| error.to_string())
     }
@@ -158,9 +157,9 @@ fn list(installed: &Installed) -> Result<Exit, Failure> {
 
 fn describe(meta: &MetaData, paint: Paint) -> String {
     let head = |text: &str| paint.tone(Tone::Head, text);
-    let version =
-        meta.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
-    let mut lines = vec![format!("{}{version}: {}", head(&meta.name), meta.shortdesc), String::new()];
+    let version = meta.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+    let mut lines =
+        vec![format!("{}{version}: {}", head(&meta.name), meta.shortdesc), String::new()];
     lines.extend(wrap(&one_line(&meta.longdesc), WIDTH));
     if !meta.parameters.is_empty() {
         lines.extend([String::new(), head("parameters")]);
@@ -195,8 +194,10 @@ fn parameter(known: &Parameter, widest: usize) -> Vec<String> {
     };
     let brackets: Vec<String> = [need, kind].into_iter().filter(|text| !text.is_empty()).collect();
     let indent = 2 + widest + 2;
-    let about = [format!("{} ({})", known.shortdesc, brackets.join(", ")), one_line(&known.longdesc)];
-    let mut texts = about.iter().filter(|text| !text.is_empty()).flat_map(|text| wrap(text, WIDTH - indent));
+    let about =
+        [format!("{} ({})", known.shortdesc, brackets.join(", ")), one_line(&known.longdesc)];
+    let mut texts =
+        about.iter().filter(|text| !text.is_empty()).flat_map(|text| wrap(text, WIDTH - indent));
     let first = format!("  {:widest$}  {}", known.name, texts.next().unwrap_or_default());
     std::iter::once(first).chain(texts.map(|text| format!("{:indent$}{text}", ""))).collect()
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::agent::Action;
-use crate::lab;
 use crate::control::DEFAULT_SOCKET;
+use crate::lab;
 
 const EXIT_CODES: &str = "Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 the cluster is degraded (status), \
                           4 no daemon to talk to. `agent run` and `ip` end with the codes of the OCF agent API.";

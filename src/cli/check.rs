@@ -76,9 +76,13 @@ fn report(name: &str, config: &Config) -> Result<Exit, Failure> {
 fn unguarded(guard: &Guard, group: &Group) -> String {
     let name = &group.name;
     if guard.ping.is_empty() && !guard.arp {
-        format!("{name} has no guard: if the nodes lose sight of each other, both run it; set `ping` and `arp`")
+        format!(
+            "{name} has no guard: if the nodes lose sight of each other, both run it; set `ping` and `arp`"
+        )
     } else {
-        format!("{name} has no address, so the guard can promise nothing for it; give it one with the agent IPaddr")
+        format!(
+            "{name} has no address, so the guard can promise nothing for it; give it one with the agent IPaddr"
+        )
     }
 }
 

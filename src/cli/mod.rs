@@ -68,12 +68,15 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         }
         Verb::Check(args) => check::check(&args),
         Verb::Keygen(args) => {
-            let text = Keys::generate()
-                .map_err(|error| Failure::Failed(format!("the kernel has no random numbers: {error}")))?;
+            let text = Keys::generate().map_err(|error| {
+                Failure::Failed(format!("the kernel has no random numbers: {error}"))
+            })?;
             keygen::keygen(&args.file, args.force, &text)
         }
         Verb::Agent(verb) => agent::agent(verb),
         Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
-        Verb::Run(_) | Verb::Ip(_) => Err(Failure::Failed("not joined to the daemon yet".to_owned())),
+        Verb::Run(_) | Verb::Ip(_) => {
+            Err(Failure::Failed("not joined to the daemon yet".to_owned()))
+        }
     }
 }

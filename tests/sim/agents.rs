@@ -65,7 +65,10 @@ impl World {
         let clock = life.clock;
         let too_late = order.not_after.is_some_and(|end| clock.read(self.now) >= end);
         if too_late && self.mutant != Mutant::RightsNeverEnd {
-            self.answer_soon(owner, Input::AgentFinished { op: order.op, outcome: Outcome::TooLate });
+            self.answer_soon(
+                owner,
+                Input::AgentFinished { op: order.op, outcome: Outcome::TooLate },
+            );
             return;
         }
         let Order { op, resource, action, timeout, not_after, lease } = order;
@@ -76,7 +79,11 @@ impl World {
         let outcome = match ending(action, temper) {
             Some(code) => {
                 // A start is true at some moment before the agent says so, a stop only at its end.
-                let effect = if action == Action::Start { self.rng.duration(takes / 4, takes) } else { takes };
+                let effect = if action == Action::Start {
+                    self.rng.duration(takes / 4, takes)
+                } else {
+                    takes
+                };
                 self.after(effect, Happening::Effect { process });
                 self.after(takes, Happening::Finish { process });
                 exited(code)
@@ -86,20 +93,31 @@ impl World {
                 Outcome::TimedOut
             }
         };
-        self.processes.insert(process, Process { owner, op, resource, action, outcome, not_after, clock, lease });
+        self.processes.insert(
+            process,
+            Process { owner, op, resource, action, outcome, not_after, clock, lease },
+        );
     }
 
-    fn agent_takes(&mut self, node: NodeId, resource: ResourceId, action: Action, temper: Temper) -> Duration {
+    fn agent_takes(
+        &mut self,
+        node: NodeId,
+        resource: ResourceId,
+        action: Action,
+        temper: Temper,
+    ) -> Duration {
         let is_address = self.machine(node).state(resource).is_address;
         let takes = match action {
             Action::Start | Action::Stop if !is_address => {
                 self.rng.duration(Duration::from_millis(3), self.options.agent)
             }
-            Action::Start | Action::Stop | Action::Monitor | Action::ValidateAll | Action::MetaData => {
-                self.rng.millis(2, 8)
-            }
+            Action::Start
+            | Action::Stop
+            | Action::Monitor
+            | Action::ValidateAll
+            | Action::MetaData => self.rng.millis(2, 8),
         };
-        if temper == Temper::Slow { takes * 10 } else { takes }
+        if temper == Temper::Slow { takes + Duration::from_secs(1) } else { takes }
     }
 
     /// What an agent does becomes true, whether or not anybody still waits for it.
@@ -173,7 +191,8 @@ impl World {
 
     /// A daemon kills an agent.
     pub fn kill_agent(&mut self, owner: Who, op: OpId) {
-        let found = self.processes.iter().find(|(_, process)| process.owner == owner && process.op == op);
+        let found =
+            self.processes.iter().find(|(_, process)| process.owner == owner && process.op == op);
         if let Some(process) = found.map(|(number, _)| *number) {
             self.processes.remove(&process);
             self.answer_soon(owner, Input::AgentFinished { op, outcome: Outcome::Killed });
@@ -190,15 +209,16 @@ impl World {
         let clock = life.clock;
         let input = match job {
             Job::Renew { resource, lease, not_after } => {
-                let outcome = if clock.read(self.now) >= not_after && self.mutant != Mutant::RightsNeverEnd {
-                    self.tally.count("renewal came too late");
-                    RenewOutcome::TooLate
-                } else {
-                    let was_there = self.machine(to.node).state(resource).runs;
-                    self.make_true(to.node, resource, true, "put back");
-                    self.keep_until(to.node, resource, Some(lease));
-                    if was_there { RenewOutcome::Kept } else { RenewOutcome::PutBack }
-                };
+                let outcome =
+                    if clock.read(self.now) >= not_after && self.mutant != Mutant::RightsNeverEnd {
+                        self.tally.count("renewal came too late");
+                        RenewOutcome::TooLate
+                    } else {
+                        let was_there = self.machine(to.node).state(resource).runs;
+                        self.make_true(to.node, resource, true, "put back");
+                        self.keep_until(to.node, resource, Some(lease));
+                        if was_there { RenewOutcome::Kept } else { RenewOutcome::PutBack }
+                    };
                 Input::AddressRenewed { op, outcome }
             }
             Job::Drop { resource } => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lubdub::cluster::guard::Evidence;
 use lubdub::config::{Config, GroupId, NodeId, Timing};
-use lubdub::wire::{GroupTag, Heartbeat, NodeTag, Term};
+use lubdub::wire::{GroupTag, Heartbeat, Incarnation, NodeTag, Term};
 
 use crate::daemon::Who;
 use crate::never_two::{Claim, NeverTwo};
@@ -53,7 +53,11 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "audit {:?} failed at {} (step {}): {}", self.audit, self.at, self.step, self.words)
+        write!(
+            f,
+            "audit {:?} failed at {} (step {}): {}",
+            self.audit, self.at, self.step, self.words
+        )
     }
 }
 
@@ -74,7 +78,7 @@ pub struct Auditor {
     /// When each node's present life began.
     born: BTreeMap<NodeId, Moment>,
     /// When the newest datagram of the first that the second acknowledged, as the first heard, was sent.
-    acknowledged: BTreeMap<(NodeId, NodeId), Moment>,
+    acknowledged: BTreeMap<(NodeId, NodeId), (Incarnation, Moment)>,
     /// When a daemon last had a true answer of the ping node.
     pongs: BTreeMap<Who, Moment>,
     consents: BTreeSet<(NodeId, GroupTag, Term)>,
@@ -111,7 +115,6 @@ impl Auditor {
 
     pub fn life_began(&mut self, who: Who, now: Moment) {
         self.born.insert(who.node, now);
-        self.goodbyes.remove(&who.node);
         self.acknowledged.retain(|(node, _), _| *node != who.node);
     }
 
@@ -130,7 +133,7 @@ impl Auditor {
     /// Since when a node has had no round trip with a peer, and whether it ever had one in this life.
     pub fn silent_since(&self, node: NodeId, peer: NodeId) -> (Moment, bool) {
         match self.acknowledged.get(&(node, peer)) {
-            Some(at) => (*at, true),
+            Some((_, at)) => (*at, true),
             None => (self.born.get(&node).copied().unwrap_or_default(), false),
         }
     }
@@ -142,12 +145,24 @@ impl World {
         let me = NodeTag::of(NAMES[usize::from(to.node.0)]);
         let Some(life) = self.life(to) else { return };
         let echo = heartbeat.header.echoes.iter().find(|echo| echo.node == me);
-        let heard = echo.and_then(|echo| echo.heard).filter(|heard| heard.incarnation == life.incarnation);
+        let heard =
+            echo.and_then(|echo| echo.heard).filter(|heard| heard.incarnation == life.incarnation);
         let Some(heard) = heard else { return };
         let found = life.sent.binary_search_by_key(&heard.sequence, |(sequence, _)| *sequence);
-        if let Some((_, sent_at)) = found.ok().and_then(|place| life.sent.get(place)).copied() {
-            let newest = self.auditor.acknowledged.entry((to.node, from)).or_insert(sent_at);
-            *newest = sent_at.max(*newest);
+        let Some((_, sent_at)) = found.ok().and_then(|place| life.sent.get(place)).copied() else {
+            return;
+        };
+        // A new life of the peer counts from when it has answered a challenge.
+        let (incarnation, answers) =
+            (heartbeat.header.incarnation, echo.is_some_and(|echo| echo.answer.is_some()));
+        match self.auditor.acknowledged.get_mut(&(to.node, from)) {
+            Some((known, newest)) if *known == incarnation || answers => {
+                (*known, *newest) = (incarnation, sent_at.max(*newest));
+            }
+            None if answers => {
+                drop(self.auditor.acknowledged.insert((to.node, from), (incarnation, sent_at)))
+            }
+            Some(_) | None => {}
         }
     }
 
@@ -172,7 +187,13 @@ impl World {
     }
 
     /// What is wrong with a piece of evidence about a peer, if anything.
-    fn wrong_with(&self, to: Who, group: GroupId, peer: NodeId, evidence: &Evidence) -> Option<String> {
+    fn wrong_with(
+        &self,
+        to: Who,
+        group: GroupId,
+        peer: NodeId,
+        evidence: &Evidence,
+    ) -> Option<String> {
         let auditor = &self.auditor;
         // Two milliseconds and a percent: for rounding and for the rates of clocks.
         let slack = |time: Duration| time / 100 + Duration::from_millis(2);
@@ -182,20 +203,27 @@ impl World {
             if claimed < auditor.timing.deadtime {
                 Some(format!("a silence of {claimed:?} is no loss"))
             } else {
-                (claimed > truth + slack(truth)).then(|| format!("it was silent for {truth:?} only"))
+                (claimed > truth + slack(truth))
+                    .then(|| format!("it was silent for {truth:?} only"))
             }
         };
         let resources = &self.configs[0].group(group).resources;
         let has_address = resources.iter().any(|resource| resource.address.is_some());
         match evidence {
             Evidence::Consent => None,
-            Evidence::Goodbye => (!auditor.goodbyes.contains(&peer)).then(|| "it said no goodbye".to_owned()),
+            Evidence::Goodbye => {
+                (!auditor.goodbyes.contains(&peer)).then(|| "it said no goodbye".to_owned())
+            }
             Evidence::Operator { .. } => {
                 (!auditor.confirmed.contains(&peer)).then(|| "no operator said so".to_owned())
             }
             Evidence::Unguarded { silence } => {
                 let guarded = auditor.ping || auditor.arp;
-                if guarded { Some("there is a guard".to_owned()) } else { silence_is_true(*silence) }
+                if guarded {
+                    Some("there is a guard".to_owned())
+                } else {
+                    silence_is_true(*silence)
+                }
             }
             Evidence::Guard { silence, ping, silent_probes } => {
                 let pong = auditor.pongs.get(&to).map(|at| self.now.since(*at));
@@ -225,9 +253,19 @@ impl World {
         for peer in self.nodes().filter(|peer| *peer != to.node) {
             let about = evidence.iter().flatten().find(|(node, _)| *node == peer);
             match about {
-                None => wrong = Some(format!("{name} starts without a word about {}", NAMES[usize::from(peer.0)])),
-                Some((_, Evidence::Consent)) if !self.auditor.consents.contains(&(peer, tag, term)) => {
-                    wrong = Some(format!("{} never consented to {name} with term {term}", NAMES[usize::from(peer.0)]));
+                None => {
+                    wrong = Some(format!(
+                        "{name} starts without a word about {}",
+                        NAMES[usize::from(peer.0)]
+                    ))
+                }
+                Some((_, Evidence::Consent))
+                    if !self.auditor.consents.contains(&(peer, tag, term)) =>
+                {
+                    wrong = Some(format!(
+                        "{} never consented to {name} with term {term}",
+                        NAMES[usize::from(peer.0)]
+                    ));
                 }
                 Some(_) => {}
             }
@@ -235,7 +273,13 @@ impl World {
         if let Some(wrong) = wrong {
             self.breach(Audit::Evidence, wrong);
         }
-        let highest = self.auditor.terms.keys().filter(|(other, _)| *other == group).map(|(_, term)| *term).max();
+        let highest = self
+            .auditor
+            .terms
+            .keys()
+            .filter(|(other, _)| *other == group)
+            .map(|(_, term)| *term)
+            .max();
         let used = self.auditor.terms.insert((group, term), to);
         if let Some(before) = used {
             self.breach(Audit::Terms, format!("term {term} is given to {to:?} after {before:?}"));

@@ -89,7 +89,8 @@ impl World {
             return;
         }
         let mut chaos = self.chaos.clone();
-        let table: Vec<_> = FAULTS.iter().map(|(weight, fault, name)| (*weight, (*fault, *name))).collect();
+        let table: Vec<_> =
+            FAULTS.iter().map(|(weight, fault, name)| (*weight, (*fault, *name))).collect();
         let (fault, name) = chaos.weighted(&table);
         self.chaos = chaos;
         if self.strike(fault) {
@@ -123,7 +124,8 @@ impl World {
     /// A fault's length: about deadtime is where the difficult ones are.
     fn length(&mut self) -> Duration {
         let deadtime = self.options.timing.deadtime;
-        let (low, high) = self.chaos.weighted(&[(3, (5, 90)), (4, (80, 150)), (4, (150, 600)), (1, (600, 2000))]);
+        let (low, high) =
+            self.chaos.weighted(&[(3, (5, 90)), (4, (80, 150)), (4, (150, 600)), (1, (600, 2000))]);
         self.chaos.duration(deadtime * low / 100, deadtime * high / 100)
     }
 
@@ -143,9 +145,12 @@ impl World {
     /// Whether it could be done.
     fn strike(&mut self, fault: Fault) -> bool {
         match fault {
-            Fault::PowerOff | Fault::Blackout | Fault::KillDaemon | Fault::Freeze | Fault::Suspend | Fault::Terminate => {
-                self.strike_machine(fault)
-            }
+            Fault::PowerOff
+            | Fault::Blackout
+            | Fault::KillDaemon
+            | Fault::Freeze
+            | Fault::Suspend
+            | Fault::Terminate => self.strike_machine(fault),
             Fault::CutWay
             | Fault::CutLink
             | Fault::CutPair
@@ -163,7 +168,13 @@ impl World {
             }
             Fault::Garbage => {
                 let node = self.any_node();
-                let why = [Reject::Malformed, Reject::ForeignCluster, Reject::BadTag, Reject::UnknownKey, Reject::OwnName];
+                let why = [
+                    Reject::Malformed,
+                    Reject::ForeignCluster,
+                    Reject::BadTag,
+                    Reject::UnknownKey,
+                    Reject::OwnName,
+                ];
                 let why = *self.chaos.pick(&why);
                 self.garbage(node, why);
                 true
@@ -186,7 +197,8 @@ impl World {
                 let node = self.any_node();
                 if self.options.wall_steps {
                     let hour = 3_600_000_000;
-                    let by = i64::try_from(self.chaos.below(2 * hour)).unwrap() - i64::try_from(hour).unwrap();
+                    let by = i64::try_from(self.chaos.below(2 * hour)).unwrap()
+                        - i64::try_from(hour).unwrap();
                     self.step_wall_clock(node, by);
                 }
                 self.options.wall_steps
@@ -244,12 +256,13 @@ impl World {
             Fault::CutInterface => vec![Broken::Interface { node, link }],
             _ => {
                 let Some((a, b)) = self.any_pair() else { return false };
-                let (there, back) = (Broken::Way { link, from: a, to: b }, Broken::Way { link, from: b, to: a });
+                let (there, back) =
+                    (Broken::Way { link, from: a, to: b }, Broken::Way { link, from: b, to: a });
                 match fault {
                     // Half of the time on every link: one-way loss that hides nothing behind another link.
-                    Fault::CutWay if self.chaos.chance(500) => {
-                        (0..self.options.links).map(|link| Broken::Way { link: LinkId(link), from: a, to: b }).collect()
-                    }
+                    Fault::CutWay if self.chaos.chance(500) => (0..self.options.links)
+                        .map(|link| Broken::Way { link: LinkId(link), from: a, to: b })
+                        .collect(),
                     Fault::CutWay => vec![there],
                     Fault::CutLink => vec![there, back],
                     _ => self.ways_between(a, b),
@@ -267,7 +280,8 @@ impl World {
             pings_lost: if rng.chance(300) { lost } else { 0 },
             doubled: rng.weighted(&[(1, 0), (1, 300)]),
             held_up: rng.weighted(&[(2, 0), (2, 100), (1, 600)]),
-            held_up_for: self.options.timing.deadtime * u32::try_from(rng.between(1, 30)).unwrap() / 10,
+            held_up_for: self.options.timing.deadtime * u32::try_from(rng.between(1, 30)).unwrap()
+                / 10,
         };
         self.set_weather(weather);
         let length = self.length() * 2;
@@ -282,15 +296,24 @@ impl World {
         match fault {
             Fault::AgentTurns if state.temper == Temper::Well => {
                 let temper = any_temper(&mut self.chaos);
+                // The agent for addresses is our own and asks the kernel: others may lie.
+                if temper == Temper::MonitorLies && state.is_address {
+                    return false;
+                }
                 self.set_temper(node, resource, temper);
                 let seconds = self.chaos.millis(100, 6000);
                 self.undo_after(length + seconds, Undo::Temper(node, resource));
             }
-            Fault::ResourceDies if state.runs && !state.is_address => self.end_resource(node, resource, "it died"),
+            Fault::ResourceDies if state.runs && !state.is_address => {
+                self.end_resource(node, resource, "it died")
+            }
             Fault::AddressRemoved if state.runs && state.is_address => {
                 self.end_resource(node, resource, "somebody removed it");
             }
-            Fault::Stranger if state.is_address && !self.machines.iter().any(|machine| machine.state(resource).runs) => {
+            Fault::Stranger
+                if state.is_address
+                    && !self.machines.iter().any(|machine| machine.state(resource).runs) =>
+            {
                 self.add_stranger(resource);
                 self.undo_after(length, Undo::Stranger(resource));
             }
@@ -302,7 +325,8 @@ impl World {
     fn operator(&mut self) -> bool {
         let (node, other) = (self.any_node(), self.any_node());
         let name = NAMES[usize::from(other.0)].to_owned();
-        let groups: Vec<String> = self.configs[0].groups.iter().map(|group| group.name.clone()).collect();
+        let groups: Vec<String> =
+            self.configs[0].groups.iter().map(|group| group.name.clone()).collect();
         let group = self.chaos.pick(&groups).clone();
         let to = self.chaos.chance(600).then(|| name.clone());
         let command = match self.chaos.below(10) {

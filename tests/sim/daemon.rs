@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use lubdub::agent::Action;
 use lubdub::cluster::io::{Input, Memory, OpId, Output};
 use lubdub::cluster::time::Instant;
 use lubdub::config::{LinkId, NodeId};
@@ -11,9 +12,9 @@ use lubdub::wire::{Heartbeat, Incarnation, Sequence};
 
 use crate::agents::Order;
 use crate::audit::Audit;
+use crate::ledger::Ledger;
 use crate::mutant::{Door, Mutant};
 use crate::network::Broken;
-use crate::ledger::Ledger;
 use crate::time::{Clock, Moment};
 use crate::world::{Happening, Job, World};
 
@@ -112,7 +113,13 @@ impl World {
     }
 
     /// A datagram reaches a machine; nobody keeps it if no daemon is there.
-    pub fn datagram_arrives(&mut self, to: NodeId, from: NodeId, link: LinkId, heartbeat: &Heartbeat) {
+    pub fn datagram_arrives(
+        &mut self,
+        to: NodeId,
+        from: NodeId,
+        link: LinkId,
+        heartbeat: &Heartbeat,
+    ) {
         let wall_us = self.machine(to).wall_us(self.now);
         let Some(life) = &mut self.machine_mut(to).life else { return };
         let held = life.sockets.entry((link, from)).or_default();
@@ -165,7 +172,10 @@ impl World {
         if due || early {
             let outputs = self.hand(to, shown, None);
             if !due && outputs > 0 {
-                self.breach(Audit::Timers, format!("{outputs} outputs of a timer that was not due"));
+                self.breach(
+                    Audit::Timers,
+                    format!("{outputs} outputs of a timer that was not due"),
+                );
             }
         }
         self.sleep(to, shown);
@@ -187,7 +197,10 @@ impl World {
             }
         }
         if restless > RESTLESS {
-            self.breach(Audit::Timers, format!("{restless} turns in a row were not enough for what is due"));
+            self.breach(
+                Audit::Timers,
+                format!("{restless} turns in a row were not enough for what is due"),
+            );
         }
     }
 
@@ -231,7 +244,10 @@ impl World {
             }
             Output::KillAgent { op } => self.kill_agent(to, op),
             Output::RenewAddress { op, resource, lease, not_after } => {
-                self.after(soon, Happening::Netlink { to, op, job: Job::Renew { resource, lease, not_after } });
+                self.after(
+                    soon,
+                    Happening::Netlink { to, op, job: Job::Renew { resource, lease, not_after } },
+                );
             }
             Output::DropAddress { op, resource } => {
                 self.after(soon, Happening::Netlink { to, op, job: Job::Drop { resource } });
@@ -269,13 +285,16 @@ impl World {
 /// For people: the id of a request and what it asks, where it is worth a line.
 pub fn words(output: &Output) -> Option<(OpId, String)> {
     match output {
-        Output::RunAgent { op, action, resource, not_after, .. } => {
+        Output::RunAgent { op, action, resource, not_after, .. } if *action != Action::Monitor => {
             let end = not_after.map_or_else(String::new, |end| format!(" not after {end}"));
             Some((*op, format!("{action} {}.{}{end}", resource.group.0, resource.index)))
         }
         Output::KillAgent { op } => Some((*op, "kill".to_owned())),
-        Output::DropAddress { op, resource } => Some((*op, format!("drop {}.{}", resource.group.0, resource.index))),
-        Output::Send { .. }
+        Output::DropAddress { op, resource } => {
+            Some((*op, format!("drop {}.{}", resource.group.0, resource.index)))
+        }
+        Output::RunAgent { .. }
+        | Output::Send { .. }
         | Output::Ping { .. }
         | Output::Probe { .. }
         | Output::RenewAddress { .. }

@@ -11,7 +11,6 @@ use crate::machine::Temper;
 use crate::mutant::Mutant;
 use crate::network::{Broken, Weather};
 use crate::options::NAMES;
-use crate::time::Moment;
 use crate::world::{Happening, World};
 
 /// The end of a fault.
@@ -187,7 +186,8 @@ impl World {
 
     pub fn link_changed(&mut self, node: NodeId, link: LinkId, works: bool) {
         if let Some(to) = self.machine(node).who() {
-            let state = if works { LinkState::Up } else { LinkState::Waiting("no carrier".to_owned()) };
+            let state =
+                if works { LinkState::Up } else { LinkState::Waiting("no carrier".to_owned()) };
             self.arrive(to, Input::LinkChanged { link, state });
         }
     }
@@ -196,14 +196,17 @@ impl World {
     pub fn ways_between(&self, a: NodeId, b: NodeId) -> Vec<Broken> {
         let links = (0..self.options.links).map(LinkId);
         links
-            .flat_map(|link| [Broken::Way { link, from: a, to: b }, Broken::Way { link, from: b, to: a }])
+            .flat_map(|link| {
+                [Broken::Way { link, from: a, to: b }, Broken::Way { link, from: b, to: a }]
+            })
             .collect()
     }
 
     /// Everything that joins a node to anything.
     pub fn all_cables(&self, node: NodeId) -> Vec<Broken> {
         let others = self.nodes().filter(|other| *other != node);
-        let mut cables: Vec<Broken> = others.flat_map(|other| self.ways_between(node, other)).collect();
+        let mut cables: Vec<Broken> =
+            others.flat_map(|other| self.ways_between(node, other)).collect();
         cables.extend([Broken::PingPath { node }, Broken::Service { node }]);
         cables
     }
@@ -251,8 +254,12 @@ impl World {
             let to = NodeId(u8::try_from(self.chaos.below(u64::from(self.options.nodes))).unwrap());
             let wait = self.chaos.duration(Duration::ZERO, spread);
             if to != record.from {
-                let happening =
-                    Happening::Datagram { to, from: record.from, link: record.link, heartbeat: record.heartbeat };
+                let happening = Happening::Datagram {
+                    to,
+                    from: record.from,
+                    link: record.link,
+                    heartbeat: record.heartbeat,
+                };
                 self.after(wait, happening);
             }
         }
@@ -262,7 +269,10 @@ impl World {
     pub fn garbage(&mut self, node: NodeId, why: Reject) {
         self.fault();
         if let Some(to) = self.machine(node).who() {
-            self.arrive(to, Input::Rejected { link: LinkId(0), why, source: "10.9.9.9:4444".to_owned() });
+            self.arrive(
+                to,
+                Input::Rejected { link: LinkId(0), why, source: "10.9.9.9:4444".to_owned() },
+            );
         }
     }
 
@@ -339,14 +349,10 @@ impl World {
                 None => "no daemon".to_owned(),
             };
             let runs = machine.states.iter().filter(|(_, state)| state.runs);
-            let runs: Vec<String> = runs.map(|(resource, _)| self.resource_name(*resource)).collect();
+            let runs: Vec<String> =
+                runs.map(|(resource, _)| self.resource_name(*resource)).collect();
             words.push(format!("{} ({life}): {}", NAMES[usize::from(node.0)], runs.join(" ")));
         }
         words.join("; ")
-    }
-
-    /// The moment that lies this far ahead.
-    pub fn in_(&self, wait: Duration) -> Moment {
-        self.now + wait
     }
 }

@@ -9,7 +9,8 @@ use lubdub::cluster::event::{Event, Recovery};
 use lubdub::cluster::io::{ClientId, Destination, Input, OpId, Output, Reject};
 use lubdub::config::{GroupId, LinkId, NodeId, ResourceId};
 use lubdub::wire::{
-    Body, GroupTag, Heartbeat, MAX_AUTHOR, MAX_CANDIDATES, MAX_GROUPS_PER_PAGE, MAX_MACS, MAX_WISHES_PER_PAGE,
+    Body, GroupTag, Heartbeat, MAX_AUTHOR, MAX_CANDIDATES, MAX_GROUPS_PER_PAGE, MAX_MACS,
+    MAX_WISHES_PER_PAGE,
 };
 
 use crate::audit::Audit;
@@ -94,8 +95,12 @@ impl World {
             Input::AgentFinished { op, outcome } => {
                 let Some(life) = self.life_mut(to) else { return };
                 match life.ledger.open.remove(op) {
-                    Some(Some((resource, action))) => life.ledger.agent_answered(resource, action, outcome),
-                    Some(None) | None => self.breach(Audit::Requests, format!("{op:?} answered as an agent")),
+                    Some(Some((resource, action))) => {
+                        life.ledger.agent_answered(resource, action, outcome)
+                    }
+                    Some(None) | None => {
+                        self.breach(Audit::Requests, format!("{op:?} answered as an agent"))
+                    }
                 }
                 if !outcome.is_success() {
                     self.tell(to.node, || format!("  agent {} ends: {outcome}", op.0));
@@ -107,7 +112,10 @@ impl World {
             | Input::AddressDropped { op, .. } => {
                 let Some(life) = self.life_mut(to) else { return };
                 if life.ledger.open.remove(op).is_none() {
-                    self.breach(Audit::Requests, format!("{op:?} answered, but nobody waits for it"));
+                    self.breach(
+                        Audit::Requests,
+                        format!("{op:?} answered, but nobody waits for it"),
+                    );
                 }
             }
             Input::Command { client, author, command, .. } => {
@@ -136,7 +144,9 @@ impl World {
         };
         let ledger = &mut life.ledger;
         match output {
-            Output::Send { link, to: destination, heartbeat } => self.note_send(to, *link, *destination, heartbeat),
+            Output::Send { link, to: destination, heartbeat } => {
+                self.note_send(to, *link, *destination, heartbeat)
+            }
             Output::RunAgent { op, resource, action, .. } => {
                 if !ledger.asked.insert(*op) {
                     self.breach(Audit::Requests, format!("{op:?} asked twice"));
@@ -157,15 +167,27 @@ impl World {
                 let known = ledger.clients.remove(client);
                 self.tell(to.node, || format!("answers: {response:?}"));
                 if !known {
-                    self.breach(Audit::Requests, format!("a reply for {client:?}, which waits for none"));
+                    self.breach(
+                        Audit::Requests,
+                        format!("a reply for {client:?}, which waits for none"),
+                    );
                 }
             }
             Output::Emit(event) => self.note_event(to, event),
-            Output::KillAgent { .. } | Output::Announce { .. } | Output::Remember(_) | Output::Exit => {}
+            Output::KillAgent { .. }
+            | Output::Announce { .. }
+            | Output::Remember(_)
+            | Output::Exit => {}
         }
     }
 
-    fn note_send(&mut self, to: Who, link: LinkId, destination: Destination, heartbeat: &Heartbeat) {
+    fn note_send(
+        &mut self,
+        to: Who,
+        link: LinkId,
+        destination: Destination,
+        heartbeat: &Heartbeat,
+    ) {
         let header = &heartbeat.header;
         self.trace.mix(header.sequence.0);
         let mut wrong = link.0 >= self.options.links || destination == Destination::Node(to.node);
@@ -185,7 +207,10 @@ impl World {
             self.auditor.said_goodbye(to.node);
         }
         if wrong {
-            self.breach(Audit::Bounds, format!("a heartbeat beyond the wire's limits: {heartbeat:?}"));
+            self.breach(
+                Audit::Bounds,
+                format!("a heartbeat beyond the wire's limits: {heartbeat:?}"),
+            );
         }
     }
 
@@ -250,7 +275,10 @@ impl World {
 
     /// The node with this name.
     pub fn node_named(&self, name: &str) -> Option<NodeId> {
-        NAMES.iter().position(|known| *known == name).map(|place| NodeId(u8::try_from(place).unwrap()))
+        NAMES
+            .iter()
+            .position(|known| *known == name)
+            .map(|place| NodeId(u8::try_from(place).unwrap()))
     }
 }
 

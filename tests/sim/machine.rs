@@ -31,7 +31,10 @@ pub struct State {
 pub enum Temper {
     Well,
     /// start ends with this code; `leaves`: having started it all the same.
-    StartFails { code: u8, leaves: bool },
+    StartFails {
+        code: u8,
+        leaves: bool,
+    },
     /// start does nothing until it is killed.
     StartHangs,
     /// stop ends with 1 and changes nothing.
@@ -42,7 +45,7 @@ pub enum Temper {
     MonitorLies,
     /// monitor does nothing until it is killed.
     MonitorHangs,
-    /// Everything takes ten times as long.
+    /// Everything takes a second longer.
     Slow,
 }
 
@@ -79,10 +82,11 @@ const WALL_START_US: u64 = 1_750_000_000_000_000;
 impl Machine {
     pub fn new(config: &Config, options: &Options, rng: &mut Rng) -> Self {
         let drift = i64::try_from(rng.below(2 * options.drift_ppm + 1)).unwrap();
-        let states = config.group_ids().flat_map(|group| config.resource_ids(group)).map(|resource| {
-            let is_address = config.resource(resource).address.is_some();
-            (resource, State { runs: false, is_address, lease: 0, temper: Temper::Well })
-        });
+        let states =
+            config.group_ids().flat_map(|group| config.resource_ids(group)).map(|resource| {
+                let is_address = config.resource(resource).address.is_some();
+                (resource, State { runs: false, is_address, lease: 0, temper: Temper::Well })
+            });
         Self {
             id: config.me,
             mac: Mac([2, 0, 0, 0, 0, config.me.0 + 1]),
@@ -130,18 +134,28 @@ impl Machine {
 
     /// It answers for an address of this group, or runs it where it has none.
     pub fn holds(&self, group: GroupId) -> bool {
-        let mut own = self.states.iter().filter(|(resource, _)| resource.group == group).map(|(_, state)| state);
+        let mut own = self
+            .states
+            .iter()
+            .filter(|(resource, _)| resource.group == group)
+            .map(|(_, state)| state);
         let has_address = own.clone().any(|state| state.is_address);
         self.awake() && own.any(|state| state.runs && state.is_address == has_address)
     }
 
     /// All of a group really runs here.
     pub fn runs_all(&self, group: GroupId) -> bool {
-        self.awake() && self.states.iter().filter(|(resource, _)| resource.group == group).all(|(_, state)| state.runs)
+        self.awake()
+            && self
+                .states
+                .iter()
+                .filter(|(resource, _)| resource.group == group)
+                .all(|(_, state)| state.runs)
     }
 
     /// Anything of a group really runs here.
     pub fn runs_any(&self, group: GroupId) -> bool {
-        self.awake() && self.states.iter().any(|(resource, state)| resource.group == group && state.runs)
+        self.awake()
+            && self.states.iter().any(|(resource, state)| resource.group == group && state.runs)
     }
 }

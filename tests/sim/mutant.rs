@@ -10,7 +10,7 @@ use lubdub::cluster::Node;
 use lubdub::cluster::io::{Input, OpId, Output, PingOutcome, ProbeOutcome};
 use lubdub::cluster::time::Instant;
 use lubdub::config::{Config, NodeId};
-use lubdub::wire::{Body, GroupTag, Heartbeat, Heard, Incarnation, NodeTag, Run, Sequence, Term};
+use lubdub::wire::{Body, GroupTag, Heard, Heartbeat, Incarnation, NodeTag, Run, Sequence, Term};
 
 /// One planted bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,12 +93,18 @@ impl Door {
 
     fn bend_input(&mut self, mut input: Input) -> Input {
         match (self.mutant, &mut input) {
-            (Mutant::PingAlwaysAnswers, Input::PingFinished { outcome, .. }) => *outcome = PingOutcome::Answered,
+            (Mutant::PingAlwaysAnswers, Input::PingFinished { outcome, .. }) => {
+                *outcome = PingOutcome::Answered
+            }
             (Mutant::ProbesAlwaysSilent, Input::ProbeFinished { outcome, .. }) => {
                 *outcome = ProbeOutcome::Silent { witnessed: true };
             }
-            (Mutant::ForgesConsent, Input::Received { heartbeat, .. }) => self.forge_consent(heartbeat),
-            (Mutant::BelievesReplays, Input::Received { from, heartbeat, .. }) => self.freshen(*from, heartbeat),
+            (Mutant::ForgesConsent, Input::Received { heartbeat, .. }) => {
+                self.forge_consent(heartbeat)
+            }
+            (Mutant::BelievesReplays, Input::Received { from, heartbeat, .. }) => {
+                self.freshen(*from, heartbeat)
+            }
             _ => {}
         }
         input
@@ -114,7 +120,8 @@ impl Door {
 
     fn freshen(&mut self, from: NodeId, heartbeat: &mut Heartbeat) {
         let header = &mut heartbeat.header;
-        let (incarnation, newest) = self.newest.entry(from).or_insert((header.incarnation, Sequence(0)));
+        let (incarnation, newest) =
+            self.newest.entry(from).or_insert((header.incarnation, Sequence(0)));
         if header.incarnation == *incarnation {
             newest.0 = newest.0.max(header.sequence.0);
         }
@@ -122,7 +129,12 @@ impl Door {
         (header.incarnation, header.sequence) = (*incarnation, *newest);
         let me = NodeTag::of(&self.config.node(self.config.me).name);
         for echo in header.echoes.iter_mut().filter(|echo| echo.node == me) {
-            echo.heard = Some(Heard { incarnation: self.incarnation, sequence: self.said, hold_us: 0, links: 1 });
+            echo.heard = Some(Heard {
+                incarnation: self.incarnation,
+                sequence: self.said,
+                hold_us: 0,
+                links: 1,
+            });
         }
     }
 
@@ -134,11 +146,16 @@ impl Door {
             }
             match (self.mutant, &mut output) {
                 (Mutant::RepeatsIds, Output::RunAgent { op, .. }) => *op = OpId(1),
-                (Mutant::StartsBackwards, Output::RunAgent { resource, action: Action::Start, .. }) => {
+                (
+                    Mutant::StartsBackwards,
+                    Output::RunAgent { resource, action: Action::Start, .. },
+                ) => {
                     let last = self.config.resource_ids(resource.group).last();
                     resource.index = last.map_or(0, |last| last.index - resource.index);
                 }
-                (Mutant::Chatters, Output::Emit(_)) => bent.extend(iter::repeat_n(output.clone(), 500)),
+                (Mutant::Chatters, Output::Emit(_)) => {
+                    bent.extend(iter::repeat_n(output.clone(), 500))
+                }
                 (Mutant::SpeaksAfterExit, Output::Exit) => {
                     bent.push(output.clone());
                     output = Output::KillAgent { op: OpId(1) };

@@ -111,7 +111,13 @@ impl Network {
 
 impl World {
     /// A daemon sends a datagram, once to each of these.
-    pub fn send(&mut self, from: NodeId, link: LinkId, to: Destination, mut heartbeat: Box<Heartbeat>) {
+    pub fn send(
+        &mut self,
+        from: NodeId,
+        link: LinkId,
+        to: Destination,
+        mut heartbeat: Box<Heartbeat>,
+    ) {
         heartbeat.header.wall_us = self.machine(from).wall_us(self.now);
         let heartbeat = Rc::new(*heartbeat);
         if self.rng.chance(30) {
@@ -126,8 +132,11 @@ impl World {
     }
 
     fn carry(&mut self, from: NodeId, to: NodeId, link: LinkId, heartbeat: &Rc<Heartbeat>) {
-        let dead_ends =
-            [Broken::Way { link, from, to }, Broken::Interface { node: from, link }, Broken::Interface { node: to, link }];
+        let dead_ends = [
+            Broken::Way { link, from, to },
+            Broken::Interface { node: from, link },
+            Broken::Interface { node: to, link },
+        ];
         if dead_ends.into_iter().any(|dead_end| self.network.is_broken(dead_end)) {
             return;
         }
@@ -143,7 +152,10 @@ impl World {
                 wait += self.rng.duration(Duration::ZERO, weather.held_up_for);
                 self.tally.count("datagram held up");
             }
-            self.after(wait, Happening::Datagram { to, from, link, heartbeat: Rc::clone(heartbeat) });
+            self.after(
+                wait,
+                Happening::Datagram { to, from, link, heartbeat: Rc::clone(heartbeat) },
+            );
         }
         if copies == 2 {
             self.tally.count("datagram doubled");
@@ -185,7 +197,7 @@ impl World {
         let Some(resource) = self.resource_of(address) else { return };
         let outcome = match self.who_answers(to.node, resource) {
             Some(mac) => ProbeOutcome::Answered { mac },
-            None => ProbeOutcome::Silent { witnessed: neighbours.iter().any(|ip| self.neighbour_answers(to.node, *ip)) },
+            None => ProbeOutcome::Silent { witnessed: self.is_witnessed(to.node, neighbours) },
         };
         let silent = matches!(outcome, ProbeOutcome::Silent { .. });
         let input = Input::ProbeFinished { op, outcome };
@@ -204,24 +216,26 @@ impl World {
                 && self.machine(*node).awake()
                 && self.machine(*node).state(resource).runs
         });
-        let stranger = self.strangers.contains(&resource) && !self.network.is_broken(Broken::Service { node: asking });
-        another.map(|node| self.machine(node).mac).or(stranger.then_some(Mac([2, 0, 0, 0, 0, 0xff])))
+        let stranger = self.strangers.contains(&resource)
+            && !self.network.is_broken(Broken::Service { node: asking });
+        another
+            .map(|node| self.machine(node).mac)
+            .or(stranger.then_some(Mac([2, 0, 0, 0, 0, 0xff])))
     }
 
-    fn neighbour_answers(&self, asking: NodeId, ip: IpAddr) -> bool {
+    /// Whether anybody on the service network answers a node: one of those it was told to ask, or a gateway that its
+    /// kernel knows, which stands beside the ping node.
+    fn is_witnessed(&self, asking: NodeId, neighbours: &[IpAddr]) -> bool {
         if self.network.is_broken(Broken::Service { node: asking }) {
             return false;
         }
-        if ip == PING_NODE {
-            let same_half = !self.network.is_broken(Broken::ServiceSplit) || asking.0.is_multiple_of(2);
-            return same_half && !self.network.is_broken(Broken::PingNode);
-        }
-        self.nodes().any(|node| {
-            ip == link_address(0, node.0)
-                && node != asking
-                && self.machine(node).awake()
-                && self.network.service_joins(asking, node)
-        })
+        let gateway = !self.network.is_broken(Broken::ServiceSplit) || asking.0.is_multiple_of(2);
+        let mut peers = self
+            .nodes()
+            .filter(|node| *node != asking && neighbours.contains(&link_address(0, node.0)));
+        gateway
+            || peers
+                .any(|node| self.machine(node).awake() && self.network.service_joins(asking, node))
     }
 
     /// A machine says that an address is here: others that have it too notice.

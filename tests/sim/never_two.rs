@@ -8,12 +8,11 @@
 //! |---|---|
 //! | `none` | silence alone counts: not promised |
 //! | `ping` | both nodes reached the ping node at some moment since (later than the failure's own moment), or the other one's daemon was dead or frozen: its address then stays for the rest of its lease |
-//! | `arp` | the service network parted the two since, or the other one was suspended as a whole: nobody answers a probe |
+//! | `arp` | the service network parted the two since, or the other one was suspended as a whole: nobody answers a probe; or they raced: the other one claimed after their last round trip, and its address appeared only after this one's probes began |
 //! | `ping+arp` | both of these hold |
 //!
-//! A node that claims without ever having met the other one has probed the address at every level; it is promised unless
-//! the service network parted them. At any level but `arp`, a third thing is not promised: that two nodes which never
-//! met do not begin in the same deadtime, when there was nothing yet that could answer.
+//! A node that claims without ever having met the other one has probed the address at every level: then it is promised
+//! with the exceptions of `arp`.
 //!
 //! A machine that was suspended may hold for a moment after it goes on, until its daemon has come round (P5). Two that
 //! hold by one of these exceptions must resolve it soon after every link between them works again.
@@ -47,7 +46,8 @@ impl Span {
 
     /// Whether it held at any moment after `from` and before `until`.
     fn between(&self, from: Moment, until: Moment) -> bool {
-        self.since.is_some_and(|since| since < until) || self.ended.is_some_and(|ended| ended > from)
+        self.since.is_some_and(|since| since < until)
+            || self.ended.is_some_and(|ended| ended > from)
     }
 }
 
@@ -104,7 +104,9 @@ impl World {
             watch.unattended.entry(a).or_default().set(now, !attends);
             watch.asleep.entry(a).or_default().set(now, !awake);
             for b in nodes.iter().copied().filter(|b| *b > a) {
-                let both_ping = [a, b].into_iter().all(|node| self.machine(node).attends() && self.network.pings(node));
+                let both_ping = [a, b]
+                    .into_iter()
+                    .all(|node| self.machine(node).attends() && self.network.pings(node));
                 let parted = !self.network.service_joins(a, b);
                 let joined = self.works_between(a, b);
                 let watch = &mut self.auditor.never_two;
@@ -159,7 +161,8 @@ impl World {
             machine.suspended || machine.holds(group)
         };
         let overlaps = self.auditor.never_two.overlaps.keys().copied();
-        let over: Vec<_> = overlaps.filter(|(other, a, b)| *other == group && !(holds(*a) && holds(*b))).collect();
+        let over: Vec<_> =
+            overlaps.filter(|(other, a, b)| *other == group && !(holds(*a) && holds(*b))).collect();
         for key in over {
             self.auditor.never_two.overlaps.remove(&key);
         }
@@ -168,7 +171,8 @@ impl World {
     fn overlap(&mut self, group: GroupId, a: NodeId, b: NodeId) {
         let (now, key) = (self.now, (group, a, b));
         let name = |node: NodeId| NAMES[usize::from(node.0)];
-        let words = format!("{} and {} both hold {}", name(a), name(b), self.configs[0].group(group).name);
+        let words =
+            format!("{} and {} both hold {}", name(a), name(b), self.configs[0].group(group).name);
         let Some(overlap) = self.auditor.never_two.overlaps.get(&key).copied() else {
             let until = match self.excuse(group, a, b) {
                 Some(Excuse::Unpromised) => None,
@@ -184,7 +188,8 @@ impl World {
             self.breach(Audit::NeverTwo, format!("{words} though it woke long enough ago"));
         }
         let joined = self.auditor.never_two.joined.get(&(a, b)).and_then(|span| span.since);
-        if joined.is_some_and(|since| now.since(since.max(overlap.began)) > self.resolves_within()) {
+        if joined.is_some_and(|since| now.since(since.max(overlap.began)) > self.resolves_within())
+        {
             self.breach(Audit::NeverTwo, format!("{words} though they can talk about it"));
         }
     }
@@ -214,25 +219,37 @@ impl World {
     }
 
     /// Whether the level in force does not promise that this taker leaves this holder alone.
-    fn is_unpromised(&self, group: GroupId, taker: NodeId, holder: NodeId, claim: &Claim, until: Moment) -> bool {
+    fn is_unpromised(
+        &self,
+        group: GroupId,
+        taker: NodeId,
+        holder: NodeId,
+        claim: &Claim,
+        until: Moment,
+    ) -> bool {
         let watch = &self.auditor.never_two;
         let deadtime = self.options.timing.deadtime;
         let pair = (taker.min(holder), taker.max(holder));
         let (since, met) = claim.silent_since[usize::from(holder.0)];
         let resources = &self.configs[0].group(group).resources;
         let has_address = resources.iter().any(|resource| resource.address.is_some());
-        let during = |span: Option<&Span>, from: Moment| span.is_some_and(|span| span.between(from, until));
+        let during =
+            |span: Option<&Span>, from: Moment| span.is_some_and(|span| span.between(from, until));
         let parted = during(watch.parted.get(&pair), since);
         let asleep = during(watch.asleep.get(&holder), since);
         if !has_address {
             // Processes outlive their daemon and are not bounded by any lease at these levels.
-            let unruly = [taker, holder].into_iter().any(|node| self.machine(node).unruly.is_some());
+            let unruly =
+                [taker, holder].into_iter().any(|node| self.machine(node).unruly.is_some());
             return unruly || claim.at.since(since) >= deadtime * 98 / 100;
         }
+        // Probes of the last part of deadtime see what was there then, not what two nodes bring up at the same time.
+        let held_since = watch.held_since.get(&(holder, group)).copied().unwrap_or(self.now);
+        let raced = held_since + (deadtime - self.options.timing.warntime) > claim.at
+            && watch.claims.get(&(holder, group)).is_some_and(|other| other.at > since);
+        let by_arp = parted || asleep || raced;
         if !met {
-            let held_since = watch.held_since.get(&(holder, group)).copied().unwrap_or(self.now);
-            let nothing_to_answer = !self.options.arp && held_since + deadtime > claim.at;
-            return parted || asleep || nothing_to_answer;
+            return by_arp;
         }
         if claim.at.since(since) < deadtime * 98 / 100 {
             return false;
@@ -241,8 +258,7 @@ impl World {
         let by_ping = !self.options.ping
             || during(watch.both_ping.get(&pair), failed)
             || during(watch.unattended.get(&holder), since);
-        let by_arp = !self.options.arp || parted || asleep;
-        by_ping && by_arp
+        by_ping && (!self.options.arp || by_arp)
     }
 }
 

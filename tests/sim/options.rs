@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use lubdub::config::{
-    Address, AgentName, Config, Digests, Group, Guard, Link, Node, NodeId, Resource, Timeouts, Timing, Transport,
+    Address, AgentName, Config, Digests, Group, Guard, Link, Node, NodeId, Resource, Timeouts,
+    Timing, Transport,
 };
 use lubdub::wire::{GroupTag, NodeTag};
 
@@ -101,7 +102,12 @@ impl Options {
     pub fn swarm(seed: u64) -> Self {
         let mut rng = Rng::new(seed, "options");
         let nodes = rng.weighted(&[(2, 1), (64, 2), (18, 3), (9, 4), (7, 5)]);
-        let (ping, arp) = rng.weighted(&[(8, (false, false)), (22, (true, false)), (14, (false, true)), (56, (true, true))]);
+        let (ping, arp) = rng.weighted(&[
+            (8, (false, false)),
+            (22, (true, false)),
+            (14, (false, true)),
+            (56, (true, true)),
+        ]);
         let (keepalive, deadtime) = loop {
             let drawn = rng.weighted(&TIMINGS);
             // Deadtime has to leave room for three keepalives and the stop budget where the ping guard is on, and large
@@ -125,14 +131,18 @@ impl Options {
             groups,
             auto_failback: rng.chance(400),
             monitor: rng.chance(850).then(|| rng.millis(300, 3000)),
-            latency: rng.duration(Duration::from_micros(60), (timing.keepalive / 20).min(Duration::from_millis(20))),
+            latency: rng.duration(
+                Duration::from_micros(60),
+                (timing.keepalive / 20).min(Duration::from_millis(20)),
+            ),
             lateness: rng.duration(Duration::from_micros(20), Duration::from_micros(300)),
             agent: rng.millis(4, 300),
             drift_ppm: rng.below(200),
             wall_steps: !disk_trouble && rng.chance(200),
             disk_trouble,
             chaos: (timing.keepalive * 250).clamp(Duration::from_secs(10), Duration::from_secs(60)),
-            pace: Duration::from_millis(400) + timing.deadtime * u32::try_from(rng.between(2, 8)).unwrap(),
+            pace: Duration::from_millis(400)
+                + timing.deadtime * u32::try_from(rng.between(2, 8)).unwrap(),
         }
     }
 
@@ -148,8 +158,14 @@ impl Options {
             timing: self.timing,
             links: (0..self.links).map(|link| self.link(link)).collect(),
             nodes: nodes.collect(),
-            guard: Guard { ping: if self.ping { vec![PING_NODE] } else { Vec::new() }, arp: self.arp },
-            groups: (0_u8..).zip(&self.groups).map(|(place, shape)| self.group(place, shape)).collect(),
+            guard: Guard {
+                ping: if self.ping { vec![PING_NODE] } else { Vec::new() },
+                arp: self.arp,
+            },
+            groups: (0_u8..)
+                .zip(&self.groups)
+                .map(|(place, shape)| self.group(place, shape))
+                .collect(),
             digests: Digests([1, 2, 3, 4]),
         }
     }

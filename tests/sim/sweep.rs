@@ -3,8 +3,8 @@
 //! `SIM_SEEDS` says how many, `SIM_FROM` which is the first, `SIM_SEED` plays one and prints everything.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::{env, thread};
 
@@ -60,9 +60,8 @@ pub fn play(world: &mut World) -> Result<(), Violation> {
     world.run_until(world.now + quiet)?;
     let end = world.unleash();
     world.run_until(end)?;
-    let absent = (world.options.nodes > 1 && rng.chance(250)).then(|| {
-        NodeId(u8::try_from(rng.below(u64::from(world.options.nodes))).unwrap())
-    });
+    let absent = (world.options.nodes > 1 && rng.chance(250))
+        .then(|| NodeId(u8::try_from(rng.below(u64::from(world.options.nodes))).unwrap()));
     let bound = world.calm(absent);
     world.run_until(world.now + world.options.timing.deadtime)?;
     world.all_online();
@@ -78,7 +77,8 @@ fn failure_text(seed: u64) -> String {
         let _ = writeln!(text, "{line}");
     }
     match result {
-        Ok(()) => text.push_str("the second run of this seed passed: the simulation is not deterministic\n"),
+        Ok(()) => text
+            .push_str("the second run of this seed passed: the simulation is not deterministic\n"),
         Err(violation) => {
             let _ = writeln!(text, "{violation}");
         }
@@ -106,26 +106,35 @@ fn sweep() {
     let results = Mutex::new((Tally::default(), Vec::new()));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= first + count {
-                    break;
-                }
-                let mut world = World::new(Options::swarm(seed), Mutant::Sound, Detail::None);
-                let result = play(&mut world);
-                let mut results = results.lock().unwrap();
-                results.0.add(&world.tally);
-                if result.is_err() {
-                    results.1.push(seed);
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        break;
+                    }
+                    let mut world = World::new(Options::swarm(seed), Mutant::Sound, Detail::None);
+                    let result = play(&mut world);
+                    let mut results = results.lock().unwrap();
+                    results.0.add(&world.tally);
+                    if let Err(violation) = result {
+                        results.1.push((seed, violation));
+                    }
                 }
             });
         }
     });
     let (tally, mut failed) = results.into_inner().unwrap();
     println!("{count} seeds: {tally}");
-    failed.sort_unstable();
-    if let Some(seed) = failed.first() {
-        panic!("{} of {count} seeds failed: {failed:?}\n{}", failed.len(), failure_text(*seed));
+    failed.sort_unstable_by_key(|(seed, _)| *seed);
+    if let Some((first, _)) = failed.first() {
+        for (seed, violation) in &failed {
+            println!("seed {seed}: {violation}");
+        }
+        panic!(
+            "{} of {count} seeds failed; the first of them:\n{}",
+            failed.len(),
+            failure_text(*first)
+        );
     }
     if count >= SEEDS_THAT_SEE_ALL {
         let expected = FAULTS.iter().map(|(_, _, name)| *name).chain(SIGHTS);

@@ -20,11 +20,6 @@ impl Moment {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// Whole milliseconds since the world began.
-    pub fn as_millis(self) -> u64 {
-        self.0 / 1000
-    }
-
     /// Microseconds since the world began.
     pub fn as_micros(self) -> u64 {
         self.0
@@ -90,7 +85,10 @@ fn a_clock_shows_what_was_asked_for_and_not_a_microsecond_earlier() {
             let when = clock.when(Instant::from_micros(shows));
             assert!(clock.read(when) >= Instant::from_micros(shows), "{ppm} {shows}");
             if shows > 1 {
-                assert!(clock.read(Moment(when.0 - 2)) < Instant::from_micros(shows), "{ppm} {shows}");
+                assert!(
+                    clock.read(Moment(when.0 - 2)) < Instant::from_micros(shows),
+                    "{ppm} {shows}"
+                );
             }
         }
     }

@@ -35,7 +35,13 @@ pub enum Happening {
     /// The ping node has been asked; its answer would be there now.
     Pong { to: Who, op: OpId, deadline: Instant },
     /// A probe reaches the service network.
-    Probe { to: Who, op: OpId, address: Address, neighbours: Vec<std::net::IpAddr>, deadline: Instant },
+    Probe {
+        to: Who,
+        op: OpId,
+        address: Address,
+        neighbours: Vec<std::net::IpAddr>,
+        deadline: Instant,
+    },
     /// What an agent does becomes true.
     Effect { process: u64 },
     /// An agent ends by itself.
@@ -83,7 +89,8 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<String> = self.0.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        let words: Vec<String> =
+            self.0.iter().map(|(what, count)| format!("{what} {count}")).collect();
         f.write_str(&words.join(", "))
     }
 }
@@ -114,8 +121,6 @@ pub struct World {
     pub last_change: Moment,
     /// Network, machines or daemons changed since the auditor looked.
     pub changed: bool,
-    /// When faults last ended.
-    pub last_calm: Moment,
     pub commands: u64,
     processes_ever: u64,
     queue: BTreeMap<(Moment, u64), Happening>,
@@ -125,9 +130,11 @@ pub struct World {
 impl World {
     /// A world in which every machine is off.
     pub fn new(options: Options, mutant: Mutant, detail: Detail) -> Self {
-        let configs: Vec<Config> = (0..options.nodes).map(|node| options.config(NodeId(node))).collect();
+        let configs: Vec<Config> =
+            (0..options.nodes).map(|node| options.config(NodeId(node))).collect();
         let mut rng = Rng::new(options.seed, "world");
-        let machines = configs.iter().map(|config| Machine::new(config, &options, &mut rng)).collect();
+        let machines =
+            configs.iter().map(|config| Machine::new(config, &options, &mut rng)).collect();
         Self {
             chaos: Rng::new(options.seed, "chaos"),
             auditor: Auditor::new(&options, &configs[0]),
@@ -146,7 +153,6 @@ impl World {
             tally: Tally::default(),
             last_change: Moment::ZERO,
             changed: true,
-            last_calm: Moment::ZERO,
             commands: 0,
             processes_ever: 0,
             queue: BTreeMap::new(),
@@ -250,7 +256,9 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Datagram { to, from, link, heartbeat } => self.datagram_arrives(to, from, link, &heartbeat),
+            Happening::Datagram { to, from, link, heartbeat } => {
+                self.datagram_arrives(to, from, link, &heartbeat)
+            }
             Happening::Answer { to, input } => self.arrive(to, *input),
             Happening::Turn { to } => self.turn(to),
             Happening::Pong { to, op, deadline } => self.pong(to, op, deadline),
@@ -277,7 +285,9 @@ impl World {
             | Happening::Pong { to, .. }
             | Happening::Netlink { to, .. }
             | Happening::Written { to, .. } => Some(to.node),
-            Happening::Effect { process } | Happening::Finish { process } | Happening::Timeout { process } => {
+            Happening::Effect { process }
+            | Happening::Finish { process }
+            | Happening::Timeout { process } => {
                 self.processes.get(process).map(|process| process.owner.node)
             }
             Happening::Expire { node, .. } => Some(*node),
@@ -298,7 +308,9 @@ impl World {
         self.last_change = now;
         self.auditor.truth_changed = true;
         let name = self.resource_name(resource);
-        self.tell(node, || format!("{} {name} ({because})", if runs { "  TRUE:" } else { "  GONE:" }));
+        self.tell(node, || {
+            format!("{} {name} ({because})", if runs { "  TRUE:" } else { "  GONE:" })
+        });
         if is_address && !runs {
             self.notice(node, resource, AddressNotice::Removed);
         }
@@ -308,7 +320,13 @@ impl World {
     pub fn notice(&mut self, node: NodeId, resource: ResourceId, notice: AddressNotice) {
         if let Some(to) = self.machine(node).who() {
             let wait = self.rng.duration(Duration::from_micros(20), Duration::from_micros(300));
-            self.after(wait, Happening::Answer { to, input: Box::new(Input::AddressNoticed { resource, notice }) });
+            self.after(
+                wait,
+                Happening::Answer {
+                    to,
+                    input: Box::new(Input::AddressNoticed { resource, notice }),
+                },
+            );
         }
     }
 
