@@ -22,6 +22,7 @@ program_of() {
     case $1 in
         nftables) echo nft ;;
         iproute2) echo ip ;;
+        iputils-arping) echo arping ;;
         libxml2-utils) echo xmllint ;;
         procps) echo ps ;;
         resource-agents) echo ocf-tester ;;

@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-rings='fetch format build lint docs tidy shell unit sim cli agents net netns'
+rings='fetch format build lint docs tidy shell unit golden sim cli agents netns'
 inside=tests/inside.sh
 
 title() {
@@ -21,11 +21,11 @@ title() {
         docs) echo 'rustdoc, private items too, no warnings' ;;
         tidy) echo 'rules on the sources that no compiler checks' ;;
         shell) echo 'shellcheck of agents and scripts' ;;
-        unit) echo 'each part alone' ;;
+        unit) echo 'each part alone, sockets and addresses in namespaces' ;;
         sim) echo 'whole clusters in virtual time, with faults' ;;
         cli) echo 'the command line against a daemon' ;;
         agents) echo 'each agent alone, and through ocf-tester' ;;
-        net) echo 'sockets, addresses and processes in namespaces' ;;
+        golden) echo 'datagrams and pages of released versions' ;;
         netns) echo 'real nodes that fail over in namespaces' ;;
         *) return 1 ;;
     esac
@@ -42,7 +42,7 @@ ring() {
         tidy) cargo test --locked --test tidy ;;
         shell) "$inside" shellcheck --external-sources resource-agents/* tests/*.sh benches/*.sh .ci/run ;;
         unit) "$inside" cargo test --locked --offline --lib --bins && cargo test --locked --doc ;;
-        sim) cargo test --locked --test sim ;;
+        golden | sim) cargo test --locked --test "$1" ;;
         *) "$inside" cargo test --locked --offline --test "$1" ;;
     esac
 }

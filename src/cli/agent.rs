@@ -37,7 +37,10 @@ pub(super) fn agent(verb: AgentVerb) -> Result<Exit, Failure> {
             let finished =
                 installed.run(&resource, "by-hand", action, timeout).map_err(Failure::Failed)?;
             output::result(&String::from_utf8_lossy(&finished.stdout))?;
-            output::say(String::from_utf8_lossy(&finished.stderr).trim_end());
+            let complaints = String::from_utf8_lossy(&finished.stderr);
+            if !complaints.is_empty() {
+                output::say(complaints.trim_end());
+            }
             match finished.outcome {
                 Outcome::Exited { code, .. } => Ok(Exit::Agent(number(code))),
                 outcome @ (Outcome::TimedOut
@@ -104,7 +107,10 @@ impl Installed {
         action: Action,
         timeout: Duration,
     ) -> Result<Finished, String> {
-        let path = self.agents.find(&resource.agent).map_err(|error| error.to_string())?;
+        let found = self.agents.find(&resource.agent).map_err(|error| error.to_string())?;
+        // Agents run in the root directory, where a relative path of LUBDUB_AGENTS leads nowhere.
+        let path =
+            std::path::absolute(&found).map_err(|error| format!("{}: {error}", found.display()))?;
         let call = Call {
             group,
             resource,

@@ -1,11 +1,13 @@
 //! The command line's grammar.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::agent::Action;
+use crate::config::cidr;
 use crate::control::DEFAULT_SOCKET;
 use crate::lab;
 
@@ -86,6 +88,8 @@ pub(super) enum Verb {
     /// Add, remove, show or announce an address; what the agent IPaddr uses
     #[command(subcommand)]
     Ip(IpVerb),
+    /// Play a failure on a pair in network namespaces of this machine, with a real web server
+    Demo(lab::demo::Args),
     #[command(flatten)]
     Lab(lab::Helper),
 }
@@ -156,7 +160,7 @@ pub(super) enum AgentVerb {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum IpVerb {
-    /// Add an address, or renew it, and announce it
+    /// Add an address, or renew its lease
     Add {
         #[command(flatten)]
         at: IpArgs,
@@ -178,8 +182,8 @@ pub(super) enum IpVerb {
 #[derive(Debug, Args)]
 pub(super) struct IpArgs {
     /// The address with the length of its prefix, such as 10.0.0.100/24
-    #[arg(value_name = "ADDRESS/PREFIX")]
-    pub(super) address: String,
+    #[arg(value_name = "ADDRESS/PREFIX", value_parser = cidr)]
+    pub(super) address: (IpAddr, u8),
     /// Its interface; by default the one that is connected to its network
     #[arg(long, value_name = "NAME")]
     pub(super) interface: Option<String>,

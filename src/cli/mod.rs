@@ -9,6 +9,7 @@ mod check;
 mod daemon;
 mod exit;
 mod history;
+mod ip;
 mod keygen;
 mod output;
 mod status;
@@ -16,6 +17,7 @@ mod view;
 mod wait;
 mod wish;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,6 +26,8 @@ use args::{Arguments, Verb};
 use daemon::Daemon;
 use exit::{Exit, Failure};
 
+use crate::daemon::{Options, RunError};
+use crate::lab;
 use crate::wire::Keys;
 
 /// Does what the command line asks for, and says how it went.
@@ -41,6 +45,19 @@ pub fn main() -> ExitCode {
         exit
     });
     exit.into()
+}
+
+/// The daemon: it ends when it is told to.
+fn run(args: args::RunArgs, socket: PathBuf) -> Result<Exit, Failure> {
+    let args::RunArgs { config, node, authkeys, state } = args;
+    let options = Options { config, node, authkeys, state, socket };
+    match crate::daemon::run(&options) {
+        Ok(()) => Ok(Exit::Fine),
+        Err(error @ (RunError::Config(_) | RunError::Keys(_))) => {
+            Err(Failure::Usage(error.to_string()))
+        }
+        Err(error) => Err(Failure::Failed(error.to_string())),
+    }
 }
 
 /// Help and version are results; everything else that the parser stops for is a mistake.
@@ -75,8 +92,8 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         }
         Verb::Agent(verb) => agent::agent(verb),
         Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
-        Verb::Run(_) | Verb::Ip(_) => {
-            Err(Failure::Failed("not joined to the daemon yet".to_owned()))
-        }
+        Verb::Ip(verb) => ip::ip(verb),
+        Verb::Demo(args) => Ok(Exit::Lab(lab::demo::run(&args))),
+        Verb::Run(args) => run(args, arguments.socket),
     }
 }

@@ -36,8 +36,9 @@ pub(super) enum Doing {
     Blocked(Option<OpId>),
 }
 
-/// When an address is told of again after it came here: at once by its agent, then on a back-off, then now and then.
-const ANNOUNCEMENTS: [Duration; 5] = [
+/// When an address is told of after it came here: at once, then on a back-off, then now and then.
+const ANNOUNCEMENTS: [Duration; 6] = [
+    Duration::ZERO,
     Duration::from_millis(50),
     Duration::from_millis(250),
     Duration::from_secs(1),
@@ -194,7 +195,8 @@ impl LocalResource {
     /// Tell of its address at once and again.
     pub(super) fn announce_now(&mut self, now: Instant, out: &mut Outbox) {
         out.push(Output::Announce { resource: self.id });
-        self.announce_again(now);
+        self.announced = 1;
+        self.next_announcement = now + ANNOUNCEMENTS.get(1).copied().unwrap_or(REFRESH);
     }
 
     /// Whether a monitor's answer is awaited no longer.

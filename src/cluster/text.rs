@@ -23,7 +23,7 @@ impl fmt::Display for Span {
             0 => f.write_str("0 ms"),
             1..1000 => write!(f, "0.{} ms", micros / 100),
             1000..10_000_000 => write!(f, "{} ms", micros / 1000),
-            _ if tenths % 10 == 0 => write!(f, "{} s", tenths / 10),
+            _ if tenths.is_multiple_of(10) => write!(f, "{} s", tenths / 10),
             _ => write!(f, "{}.{} s", tenths / 10, tenths % 10),
         }
     }

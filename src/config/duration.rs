@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Reads a duration: a decimal number, with a fraction or without, and a unit: `ms`, `s` or `m` (minutes).
 /// `None` for anything else, for fractions of a microsecond, and for what does not fit 64 bits of microseconds.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at_checked(unit_at)?;
     let unit_us: u64 = match unit {

@@ -208,7 +208,7 @@ fn address(table: &Table<'_>, view: View<'_>, addresses: &mut Addresses) -> Opti
 }
 
 /// An address with the length of its network's prefix in bits.
-fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
+pub(crate) fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
     let Some((ip, length)) = text.split_once('/') else {
         return Err(format!(
             "{text:?} has no prefix; write the network's too, as in \"10.10.10.100/24\""

@@ -17,7 +17,9 @@ mod read;
 mod tests;
 mod types;
 
+pub use duration::parse as parse_duration;
 pub use file::{File, load, parse, read};
+pub(crate) use group::cidr;
 pub use ids::{GroupId, LinkId, NodeId, ResourceId};
 pub use problem::{ConfigErrors, Problem};
 pub use types::*;

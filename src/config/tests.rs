@@ -183,6 +183,7 @@ fn times_have_to_nest() {
             "keepalive = '1s'\ndeadtime = '2s'",
             "4: deadtime 2s is too short ... 2s - 1s - 20ms = 980ms",
         ),
+        ("keepalive = '1s'\ndeadtime = '2.02s'", "4: deadtime 2.02s is too short"),
         ("keepalive = '10ms'\ndeadtime = '20ms'", "4: 20ms is out of bounds ... 30ms"),
         ("keepalive = '9ms'", "3: 9ms is out of bounds; write at least 10ms"),
         (
@@ -200,6 +201,7 @@ fn times_have_to_nest() {
 
 #[test]
 fn ten_and_thirty_milliseconds_are_legal() {
+    assert_eq!(config(&with_times("deadtime = '2.03s'")).timing.stop_budget().as_micros(), 20_300);
     let timing =
         config(&with_times("keepalive = '10ms'\ndeadtime = '30ms'\ninitdead = '30ms'")).timing;
     assert_eq!(timing.warntime, Duration::from_millis(15));

@@ -25,7 +25,10 @@ pub fn start() -> io::Result<()> {
     let (lines, queue) = sync_channel(QUEUE);
     let lost = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&lost);
-    thread::Builder::new().name("lubdub-log".to_owned()).stack_size(STACK).spawn(move || write(&queue, &counted))?;
+    thread::Builder::new()
+        .name("lubdub-log".to_owned())
+        .stack_size(STACK)
+        .spawn(move || write(&queue, &counted))?;
     tracing_subscriber::fmt()
         .with_writer(Lines { lines: Mutex::new(lines), lost })
         .with_max_level(LevelFilter::INFO)
@@ -53,7 +56,10 @@ fn write(queue: &Receiver<Vec<u8>>, lost: &AtomicU64) {
         let _ = stderr.write_all(&line);
         let missing = lost.swap(0, Ordering::Relaxed);
         if missing > 0 {
-            let _ = writeln!(stderr, " WARN {missing} lines of this log were lost: it is written too slowly");
+            let _ = writeln!(
+                stderr,
+                " WARN {missing} lines of this log were lost: it is written too slowly"
+            );
         }
     }
 }

@@ -37,10 +37,19 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything was allowed.
+    /// What was not allowed, a sentence each.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.memory.is_ok() && self.scheduling.is_ok() && self.oom.is_ok()
+    pub fn shortcomings(&self) -> Vec<String> {
+        let told = |what: &str, why: &String| format!("{what}: {why}");
+        let memory = self.memory.as_ref().err().map(|why| told("memory is not locked", why));
+        let loop_ =
+            self.scheduling.as_ref().err().map(|why| told("the loop runs at normal priority", why));
+        let oom = self
+            .oom
+            .as_ref()
+            .err()
+            .map(|why| told("the OOM killer does not spare the daemon", why));
+        [memory, loop_, oom].into_iter().flatten().collect()
     }
 }
 
@@ -104,9 +113,9 @@ fn raise_thread() -> Result<u8, String> {
         Err(error) => {
             let why = match error {
                 PriorityError::OS(code) => io::Error::from_raw_os_error(code).to_string(),
-                PriorityError::Priority(why) => why.to_owned(),
-                PriorityError::PriorityNotInRange(range) => format!("only {range:?} is allowed"),
-                PriorityError::Ffi(why) => why.to_owned(),
+                PriorityError::Priority(_)
+                | PriorityError::PriorityNotInRange(_)
+                | PriorityError::Ffi(_) => error.to_string(),
             };
             Err(format!(
                 "SCHED_FIFO: {why}; set LimitRTPRIO={PRIORITY} in the unit, or run as root"
@@ -173,14 +182,14 @@ mod tests {
     #[test]
     fn the_line_gives_each_reason() {
         let all = Report { memory: Ok(()), scheduling: Ok(10), oom: Ok(()) };
-        assert!(all.is_complete());
+        assert_eq!(all.shortcomings(), [""; 0]);
         assert_eq!(
             all.to_string(),
             "memory is locked; the loop runs under SCHED_FIFO 10; the OOM killer spares it"
         );
         let none =
             Report { memory: Err("a".into()), scheduling: Err("b".into()), oom: Err("c".into()) };
-        assert!(!none.is_complete());
+        assert_eq!(none.shortcomings().len(), 3);
         assert_eq!(
             none.to_string(),
             "memory is not locked (a); the loop runs at normal priority (b); the OOM killer does not spare it (c)"

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use super::room::Room;
 pub const INTERVAL: Duration = Duration::from_millis(2);
 /// Under a second, or the kernel's own retransmission of the first SYN would round the result.
 const TIMEOUT: Duration = Duration::from_millis(900);
+/// More than can be under way at once: one every [`INTERVAL`] for [`TIMEOUT`].
+const MOST_UNDER_WAY: usize = 512;
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 /// More than any page of ours.
 const ANSWER_LIMIT: usize = 4096;
@@ -84,10 +86,13 @@ impl Client {
         self.shared.attempts().clone()
     }
 
-    /// Whether one of the last requests that came to an end was answered, and by this node.
+    /// Whether of the requests that came to an end the one that was sent last was answered by this node. Older ones that
+    /// time out meanwhile tell of an outage that is over.
     #[must_use]
     pub fn served_by(&self, node: &str) -> bool {
-        self.shared.attempts().last().is_some_and(|attempt| attempt.result.as_deref() == Ok(node))
+        let attempts = self.shared.attempts();
+        let newest = attempts.iter().rev().take(MOST_UNDER_WAY).max_by_key(|attempt| attempt.sent);
+        newest.is_some_and(|attempt| attempt.result.as_deref() == Ok(node))
     }
 
     /// Stops asking, waits for what is under way, and hands out everything.
@@ -96,7 +101,7 @@ impl Client {
     /// If it had to stop early.
     pub fn finish(self) -> Result<Vec<Attempt>, LabError> {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.ended.recv().map_err(|_| LabError::ThreadEnded("client".to_owned()))??;
+        self.ended.recv().map_err(|RecvError| LabError::ThreadEnded("client".to_owned()))??;
         let mut attempts = std::mem::take(&mut *self.shared.attempts());
         attempts.sort_by_key(|attempt| attempt.sent);
         Ok(attempts)
@@ -129,7 +134,12 @@ fn ask(target: SocketAddr, shared: &Shared) -> Result<(), LabError> {
         while !stop && next <= now {
             match open(target) {
                 Ok(socket) => {
-                    requests.push(Request { socket, sent: now, written: false, answer: Vec::new() })
+                    requests.push(Request {
+                        socket,
+                        sent: now,
+                        written: false,
+                        answer: Vec::new(),
+                    });
                 }
                 Err(error) => record(shared, now, now, Err(Failure::Socket(error.kind()))),
             }

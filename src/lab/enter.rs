@@ -195,8 +195,13 @@ fn start(program: &OsStr, arguments: &[OsString]) -> Result<Pid, LabError> {
     let mut command = tool::command(program);
     command.args(arguments).stdin(Stdio::null());
     let child = command.spawn().map_err(tool::cannot_run(&command))?;
-    i32::try_from(child.id()).map(Pid::from_raw).map_err(|_| LabError::Refused {
-        what: "read a process id".to_owned(),
+    pid_of(child.id())
+}
+
+/// A process id as std has it, as nix has it.
+pub(super) fn pid_of(id: u32) -> Result<Pid, LabError> {
+    i32::try_from(id).map(Pid::from_raw).map_err(|_out_of_range| LabError::Refused {
+        what: format!("use {id} as a process id"),
         errno: Errno::ERANGE,
     })
 }

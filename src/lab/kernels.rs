@@ -156,12 +156,15 @@ impl Shared {
             let now = Moment::now();
             // Twice: what left one node after its turn, so that it could come to the next, has the same time.
             for (node, socket) in watched.iter().chain(&watched) {
-                let still = view.watched.iter().any(|(_, other)| Arc::ptr_eq(other, socket));
-                if let Err(errno) =
-                    read_socket(socket, |gained| still.then(|| view.note(node, gained, now)))
-                {
-                    view.broken = Some(errno);
-                    return;
+                match read_socket(socket) {
+                    Ok(news) if view.watches(socket) => {
+                        news.iter().for_each(|holds| view.note(node, *holds, now));
+                    }
+                    Ok(_) => {}
+                    Err(errno) => {
+                        view.broken = Some(errno);
+                        return;
+                    }
                 }
             }
         }
@@ -169,6 +172,10 @@ impl Shared {
 }
 
 impl View {
+    fn watches(&self, socket: &Arc<Socket>) -> bool {
+        self.watched.iter().any(|(_, other)| Arc::ptr_eq(other, socket))
+    }
+
     fn note(&mut self, node: &str, holds: bool, now: Moment) {
         let open = self.holds.iter_mut().find(|hold| hold.node == node && hold.until.is_none());
         match (open, holds) {
@@ -198,32 +205,33 @@ fn wait_for_news(watched: &[(String, Arc<Socket>)]) -> Result<(), Errno> {
     }
 }
 
-/// Reads all that is there: whether the service address was gained (or renewed) or lost.
-fn read_socket<R>(socket: &Socket, mut note: impl FnMut(bool) -> R) -> Result<(), Errno> {
+/// Reads all that is there: whether the service address was gained (or renewed) or lost, in order.
+fn read_socket(socket: &Socket) -> Result<Vec<bool>, Errno> {
+    let mut news = Vec::new();
     loop {
         let datagram = match socket.recv_from_full() {
             Ok((datagram, _)) => datagram,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(news),
             Err(error) => return Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
         };
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&datagram)
-            .map_err(|_| Errno::EBADMSG)?;
-        if let NetlinkPayload::InnerMessage(news) = message.payload {
-            #[expect(
-                clippy::wildcard_enum_match_arm,
-                reason = "another crate's enum of all there is in rtnetlink"
-            )]
-            match news {
-                RouteNetlinkMessage::NewAddress(address) if is_service(&address) => {
-                    drop(note(true))
-                }
-                RouteNetlinkMessage::DelAddress(address) if is_service(&address) => {
-                    drop(note(false))
-                }
-                _ => {}
-            }
+        let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&datagram) else {
+            return Err(Errno::EBADMSG);
+        };
+        if let NetlinkPayload::InnerMessage(message) = message.payload {
+            news.extend(news_of(&message));
         }
     }
+}
+
+/// Whether a node has the service address, where a message tells.
+fn news_of(message: &RouteNetlinkMessage) -> Option<bool> {
+    if let RouteNetlinkMessage::NewAddress(address) = message {
+        return is_service(address).then_some(true);
+    }
+    if let RouteNetlinkMessage::DelAddress(address) = message {
+        return is_service(address).then_some(false);
+    }
+    None
 }
 
 fn is_service(address: &AddressMessage) -> bool {

@@ -101,18 +101,13 @@ impl Lab {
         &self.kernels
     }
 
-    /// Takes a node's power away: its ports go down, then everything on it is killed. The moment is that at which nothing
-    /// of it could be heard any more.
+    /// Takes a node's power away: its ports go down, then everything on it is killed. The moment is that after which
+    /// nothing of it can be heard.
     ///
     /// # Errors
     /// If it has none.
     pub fn power_off(&self, name: &str) -> Result<Moment, LabError> {
-        let node = self.node(name)?;
-        self.switch.cut_all(name)?;
-        let off = Moment::now();
-        // Now, since the kernel takes them away in its own time once the node's namespaces end.
-        self.switch.unplug_node(name)?;
-        node.kill_all()?;
+        let off = self.node(name)?.power_off(&self.switch)?;
         self.kernels.forget(name);
         Ok(off)
     }
@@ -139,6 +134,21 @@ impl Lab {
         self.nodes.iter().filter(|node| node.has_power()).try_for_each(Node::start_daemon)
     }
 
+    /// Nodes on which processes of the web server run.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be read.
+    pub fn web_runs_on(&self) -> Result<Vec<&str>, LabError> {
+        let pattern = self.plan.web.pattern();
+        let mut running = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.has_power()) {
+            if node.processes()?.iter().any(|process| process.command.contains(pattern)) {
+                running.push(node.name());
+            }
+        }
+        Ok(running)
+    }
+
     /// Sets the client to work. It has heard of nobody: its neighbour table is empty now, and nobody touches it later.
     ///
     /// # Errors
@@ -151,7 +161,7 @@ impl Lab {
     /// Each node's keys are the same file.
     fn authkeys(&self) -> Result<Vec<u8>, LabError> {
         let mut command = tool::command(&self.plan.program);
-        command.arg("keygen");
+        command.args(["keygen", "-"]);
         Ok(tool::finish(command)?.stdout)
     }
 

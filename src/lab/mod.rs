@@ -37,7 +37,7 @@ pub use figures::{Outage, Sight};
 pub use kernels::{Hold, Kernels};
 pub use laboratory::{Lab, stays, wait_for};
 pub use moment::Moment;
-pub use node::{Node, Process};
+pub use node::{Happening, Node, Process};
 pub use plan::{CLIENT, GROUP, LAN, LINKS, PING_NODE, PORT, PRIVATE, Plan, SERVICE, Service};
 pub use switch::Switch;
 pub use web::WebServer;

@@ -10,6 +10,9 @@ use nix::time::ClockId;
 pub struct Moment(Duration);
 
 impl Moment {
+    /// The machine's start: before everything.
+    pub const BOOT: Self = Self(Duration::ZERO);
+
     /// This moment.
     #[must_use]
     pub fn now() -> Self {
@@ -18,8 +21,8 @@ impl Moment {
 
     /// The moment at which the wall clock showed this, as far as it was not stepped since.
     #[must_use]
-    pub fn from_unix_micros(micros: u64) -> Self {
-        let ago = read(ClockId::CLOCK_REALTIME).saturating_sub(Duration::from_micros(micros));
+    pub fn from_unix_millis(millis: u64) -> Self {
+        let ago = read(ClockId::CLOCK_REALTIME).saturating_sub(Duration::from_millis(millis));
         Self(read(ClockId::CLOCK_BOOTTIME).saturating_sub(ago))
     }
 
@@ -60,7 +63,7 @@ mod tests {
     fn wall_time_is_found_again_on_the_boot_clock() {
         let wall = read(ClockId::CLOCK_REALTIME);
         let now = Moment::now();
-        let found = Moment::from_unix_micros(u64::try_from(wall.as_micros()).unwrap());
+        let found = Moment::from_unix_millis(u64::try_from(wall.as_millis()).unwrap());
         assert!(found.millis_after(now).abs() < 100.0, "{found:?} {now:?}");
     }
 

@@ -19,12 +19,14 @@ use nix::sched::CloneFlags;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::enter::{init_command, tie};
+use super::enter::{init_command, pid_of, tie};
 use super::error::{LabError, file, refused};
 use super::furniture::Disk;
 use super::room::Room;
 use super::tool;
-use super::{Switch, wait_for};
+use super::{Moment, Switch, wait_for};
+use crate::cluster::event::Event;
+use crate::control::Record;
 
 /// A node.
 #[derive(Debug)]
@@ -53,6 +55,15 @@ pub struct Process {
     pub pid: Pid,
     /// Its command line, words separated by spaces.
     pub command: String,
+}
+
+/// Something that a daemon wrote into its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// When, by the daemon's wall clock, to the millisecond.
+    pub moment: Moment,
+    /// What.
+    pub event: Event,
 }
 
 impl Node {
@@ -114,16 +125,21 @@ impl Node {
         Ok(())
     }
 
-    /// Kills everything on it at once. Its ports must be down by now.
-    pub(super) fn kill_all(&self) -> Result<(), LabError> {
+    /// Takes its power away: its ports go down, everything on it is killed, its cards disappear. The moment is that after
+    /// which nothing of it can be heard.
+    pub(super) fn power_off(&self, switch: &Switch) -> Result<Moment, LabError> {
         let mut machine = self.power.take().ok_or_else(|| self.problem("it has no power"))?;
-        // The kernel ends a PID namespace with its PID 1, and this wait returns when all of it has ended.
-        let killed = machine.init.kill().and_then(|()| machine.init.wait());
-        killed.map_err(file(Path::new("PID 1")))?;
+        switch.cut_all(&self.name)?;
+        let off = Moment::now();
+        machine.init.kill().map_err(file(Path::new("PID 1")))?;
+        // The kernel ends a PID namespace with its PID 1, which is gone once all others are, dead children of ours too.
         if let Some(mut daemon) = machine.daemon {
             daemon.wait().map_err(file(Path::new("daemon")))?;
         }
-        Ok(())
+        machine.init.wait().map_err(file(Path::new("PID 1")))?;
+        // Before its room ends: the kernel takes its time to remove the cards of a network namespace that nobody has.
+        switch.unplug_node(&self.name)?;
+        Ok(off)
     }
 
     /// Whether it has power.
@@ -209,6 +225,32 @@ impl Node {
         self.run(command)
     }
 
+    /// What its daemon's history tells, oldest first.
+    ///
+    /// # Errors
+    /// If the daemon does not answer, or not with a history.
+    pub fn history(&self) -> Result<Vec<Happening>, LabError> {
+        let output = self.lubdub(&["history", "--json"])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let broken = |status: String| LabError::Failed {
+            command: format!("lubdub history --json on {}", self.name),
+            status,
+            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        };
+        if !output.status.success() {
+            return Err(broken(output.status.to_string()));
+        }
+        text.lines()
+            .map(|line| {
+                serde_json::from_str::<Record>(line).map_err(|error| broken(error.to_string()))
+            })
+            .map(|record| {
+                let Record { unix_ms, event, .. } = record?;
+                Ok(Happening { moment: Moment::from_unix_millis(unix_ms), event })
+            })
+            .collect()
+    }
+
     /// All processes on it but PID 1.
     ///
     /// # Errors
@@ -289,11 +331,8 @@ impl Node {
             return Err(self.problem("its daemon does not run"));
         }
         let id = self.with_machine(|machine| machine.daemon.as_ref().map(Child::id))?;
-        let pid = id
-            .and_then(|id| i32::try_from(id).ok())
-            .ok_or_else(|| self.problem("its daemon does not run"))?;
-        kill(Pid::from_raw(pid), signal)
-            .map_err(refused(format!("send {signal} to the daemon of {}", self.name)))
+        let pid = pid_of(id.ok_or_else(|| self.problem("its daemon does not run"))?)?;
+        kill(pid, signal).map_err(refused(format!("send {signal} to the daemon of {}", self.name)))
     }
 
     fn with_machine<R>(&self, work: impl FnOnce(&mut Machine) -> R) -> Result<R, LabError> {

@@ -1,6 +1,6 @@
 //! A thread that lives in namespaces of its own and does there what it is given. What it starts lives there too.
 
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvError, SendError, Sender};
 use std::thread::{self, JoinHandle};
 
 use nix::sched::{CloneFlags, unshare};
@@ -36,7 +36,7 @@ impl Room {
             .map_err(|source| LabError::CannotRun { program: format!("thread {name}"), source })?;
         let tid = answer
             .recv()
-            .map_err(|mpsc::RecvError| LabError::ThreadEnded(name.to_owned()))?
+            .map_err(|RecvError| LabError::ThreadEnded(name.to_owned()))?
             .map_err(refused(format!("make namespaces for {name} ({namespaces:?})")))?;
         Ok(Self { name: name.to_owned(), jobs: Some(jobs), thread: Some(thread), tid })
     }
@@ -52,7 +52,7 @@ impl Room {
             let _ = done.send(work());
         });
         let jobs = self.jobs.as_ref().ok_or_else(|| self.ended())?;
-        jobs.send(job).map_err(|mpsc::SendError(_)| self.ended())?;
+        jobs.send(job).map_err(|SendError(_)| self.ended())?;
         Ok(answer)
     }
 
@@ -61,7 +61,7 @@ impl Room {
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, LabError> {
-        self.begin(work)?.recv().map_err(|mpsc::RecvError| self.ended())
+        self.begin(work)?.recv().map_err(|RecvError| self.ended())
     }
 
     /// The thread's id: names its namespaces for `ip link set ... netns`.

@@ -95,17 +95,19 @@ pub(super) fn cannot_run(command: &Command) -> impl FnOnce(io::Error) -> LabErro
     move |source| LabError::CannotRun { program, source }
 }
 
+/// Says which package a tool is in, where it is the tool itself that is missing.
 fn missing(
     tool: &'static str,
     package: &'static str,
     purpose: &str,
 ) -> impl FnOnce(LabError) -> LabError {
     let purpose = purpose.to_owned();
-    move |error| match error {
-        LabError::CannotRun { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            LabError::ToolMissing { tool, purpose, package }
+    move |error| {
+        if matches!(&error, LabError::CannotRun { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        {
+            return LabError::ToolMissing { tool, purpose, package };
         }
-        other => other,
+        error
     }
 }
 

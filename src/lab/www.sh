@@ -10,7 +10,7 @@ runs() {
 www_start() {
     runs && return 0
     rm -f "$pid_file"
-    setsid lubdub lab-www --listen 0.0.0.0:80 --page "$(uname -n)" --pid-file "$pid_file" </dev/null >/dev/null 2>&1 &
+    setsid "${LUBDUB:-lubdub}" lab-www --listen 0.0.0.0:80 --page "$(uname -n)" --pid-file "$pid_file" </dev/null >/dev/null 2>&1 &
     # The server writes its process id once it can answer.
     while ! [ -s "$pid_file" ]; do
         kill -0 $! 2>/dev/null || return 1

@@ -250,6 +250,11 @@ impl Keys {
         self.sending_id
     }
 
+    /// All keys that are accepted, in order.
+    pub fn ids(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.all.keys().copied()
+    }
+
     /// What signs for this cluster.
     pub(super) fn sending_mac(&self, cluster: ClusterTag) -> Hmac<Sha256> {
         self.sending.mac(cluster)

@@ -1,6 +1,8 @@
 #!/bin/sh
 # An agent for the tests of the executor: does what OCF_RESKEY_do says, whatever the action.
-case ${OCF_RESKEY_do-} in
+: "${OCF_RESKEY_do:=}" "${OCF_RESKEY_file:=}"
+
+case $OCF_RESKEY_do in
     succeed) exit 0 ;;
     fail)
         echo "first words" >&2
@@ -52,12 +54,12 @@ case ${OCF_RESKEY_do-} in
         # Without a child, around whose making a shell may block signals itself.
         while read -r line; do case $line in Sig*) echo "$line" ;; esac done </proc/$$/status
         # The list names the descriptor that it was read with, too.
-        for fd in /proc/$$/fd/*; do [ -L "$fd" ] && echo "fd=${fd##*/}"; done
+        for fd in "/proc/$$/fd"/*; do [ -L "$fd" ] && echo "fd=${fd##*/}"; done
         echo "stdin=$(readlink /proc/$$/fd/0)"
         env
         ;;
     *)
-        echo "unknown: ${OCF_RESKEY_do-}" >&2
+        echo "unknown: $OCF_RESKEY_do" >&2
         exit 2
         ;;
 esac

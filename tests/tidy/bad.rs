@@ -56,6 +56,7 @@ fn confined_finds_clocks_processes_and_unsafe() {
     finds(confined, "src/cli/mod.rs", "Command::new(\"sh\")");
     finds(confined, "src/daemon/clock.rs", "unsafe { () }");
     passes(confined, "src/daemon/clock.rs", "clock_gettime(ClockId::CLOCK_BOOTTIME)");
+    finds(confined, "src/daemon/link/tests.rs", "unsafe { Command::new(\"ip\") }");
     passes(confined, "src/lab/mod.rs", "Instant::now(); Command::new(\"sh\")");
 }
 

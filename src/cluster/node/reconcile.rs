@@ -213,6 +213,9 @@ impl Node {
     }
 
     fn tell_cleared(&mut self, id: GroupId, proofs: &[Proof]) {
+        if proofs.is_empty() {
+            return;
+        }
         let evidence = proofs
             .iter()
             .map(|proof| (self.name(proof.peer()), proof.evidence().clone()))

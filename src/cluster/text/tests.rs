@@ -36,6 +36,7 @@ fn refused(why: Doubt) -> Event {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn events_are_sentences_with_their_numbers() {
     let guard = Evidence::Guard {
         silence: ms(512),

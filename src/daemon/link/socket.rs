@@ -5,6 +5,7 @@
 //! strangers fill another. The unconnected socket is bound first and alone, so that a second daemon is refused; then
 //! `SO_REUSEPORT`, unlike `SO_REUSEADDR`, lets only sockets of the same user in beside it.
 
+use std::convert::Infallible;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
@@ -21,8 +22,9 @@ use tokio::net::UdpSocket;
 use super::end::Obstacle;
 use crate::wire::{ClusterTag, MAGIC, MAX_DATAGRAM, MIN_DATAGRAM};
 
-/// What a peer may send while this daemon stands still, bytes of kernel memory: about 450 datagrams of any size, which
-/// at a keepalive of 10 ms, with asking, is a second.
+/// What a peer may send while this daemon stands still, bytes of kernel memory (the kernel takes twice as many, and takes
+/// them only when they are needed). Measured: 2,500 usual heartbeats or 900 of the longest. At a keepalive of 10 ms, with
+/// asking, that is five seconds.
 const PEER_BUFFER: usize = 1024 * 1024;
 
 /// DSCP CS6, network control (RFC 4594), as the byte of the IP header.
@@ -190,31 +192,27 @@ impl Socket {
                 Read::Datagram(source, bytes)
             }
             Err(Errno::EAGAIN) => {
-                // Nothing is read here: a closure that finds nothing tells tokio to wait for the next datagram.
-                match self
-                    .udp
-                    .try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()))
-                {
-                    Ok(()) | Err(_) => Read::Empty,
-                }
+                // A read that finds nothing makes tokio wait for the next datagram.
+                let nothing = || Err::<Infallible, _>(ErrorKind::WouldBlock.into());
+                let Err(_would_block) = self.udp.try_io(Interest::READABLE, nothing);
+                Read::Empty
             }
             Err(_icmp) => Read::Error,
         }
     }
 
     fn receive(&self) -> Result<(SocketAddr, Vec<u8>, Option<u32>), Errno> {
-        let mut bytes = vec![0; MAX_DATAGRAM + 1];
+        let mut buffer = [0; MAX_DATAGRAM + 1];
         let mut control = cmsg_space!(u32);
-        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let mut parts = [IoSliceMut::new(&mut buffer)];
         let fd = self.udp.as_raw_fd();
         let message =
             recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
-        let (len, source) =
-            (message.bytes, message.address.as_ref().and_then(to_std).ok_or(Errno::EAFNOSUPPORT)?);
+        let source = message.address.as_ref().and_then(to_std).ok_or(Errno::EAFNOSUPPORT)?;
         let drops = message.cmsgs()?.find_map(|control| {
             if let ControlMessageOwned::RxqOvfl(drops) = control { Some(drops) } else { None }
         });
-        bytes.truncate(len);
+        let bytes = message.iovs().flatten().copied().collect();
         Ok((source, bytes, drops))
     }
 }

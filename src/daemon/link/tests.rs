@@ -159,11 +159,11 @@ fn only_the_peer_reaches_its_socket() {
         let mut links = Links::open(&config(&addresses, 0));
         let here = SocketAddr::new(addresses[0], port());
         let peer = UdpSocket::bind((addresses[1], port())).unwrap();
-        let other_port = stranger(addresses[1]);
-        let other_address = stranger(loopback(2, 3)[2]);
-        for (socket, text) in [(&other_port, b"other port   "), (&other_address, b"other address")]
-        {
-            socket.send_to(text, here).unwrap();
+        // Many, since where the kernel may choose it chooses by a hash of both ends.
+        let other_ports = [(); 50].map(|()| stranger(addresses[1]));
+        let other_addresses = [(); 50].map(|()| stranger(loopback(2, 3)[2]));
+        for socket in other_ports.iter().chain(&other_addresses) {
+            socket.send_to(&heartbeat("n1", 1), here).unwrap();
         }
         peer.send_to(&heartbeat("n1", 1), here).unwrap();
         let end = &mut links.ends[0];
@@ -171,12 +171,10 @@ fn only_the_peer_reaches_its_socket() {
         for (link, inlet) in end.peer_inlets() {
             inlet.read(link, 64, &mut peers);
         }
-        end.own_inlet().1.read(LAN, 64, &mut strangers);
+        end.own_inlet().1.read(LAN, 200, &mut strangers);
         assert_eq!(peers.len(), 1);
         assert_eq!(peers[0].source, SocketAddr::new(addresses[1], port()));
-        let texts: Vec<&[u8]> =
-            strangers.iter().map(|datagram| datagram.bytes.as_slice()).collect();
-        assert_eq!(texts, [b"other port   ", b"other address"]);
+        assert_eq!(strangers.len(), 100);
     });
 }
 
@@ -282,18 +280,18 @@ fn what_is_in_the_sockets_is_read_without_waiting() {
             peer.send_to(&heartbeat("n1", sequence), (addresses[0], port())).unwrap();
             assert_eq!(links.receive(64).len(), 1, "no await in between");
         }
-        // The runtime has events of what is already read: it may say "ready" once, and then has to wait.
-        let quiet = async {
-            loop {
+        // The runtime does not miss the next.
+        peer.send_to(&heartbeat("n1", 4), (addresses[0], port())).unwrap();
+        assert_eq!(receive(&mut links, 1).await.len(), 1);
+        // The runtime may say "ready" once for what is already read, and then has to wait.
+        let spins = async {
+            for _ in 0..3 {
                 links.ready().await.unwrap();
                 assert_eq!(links.receive(64), []);
                 tokio::task::yield_now().await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_millis(50), quiet).await.is_err());
-        // And it does not miss the next.
-        peer.send_to(&heartbeat("n1", 4), (addresses[0], port())).unwrap();
-        assert_eq!(receive(&mut links, 1).await.len(), 1);
+        assert!(tokio::time::timeout(Duration::from_millis(50), spins).await.is_err());
     });
 }
 

@@ -11,7 +11,7 @@ use crate::cluster::io::Memory;
 use crate::control::Record;
 
 /// How often a memory that could not be written is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Records written at once, so that a burst is a few flushes of the disk and not hundreds.
 const BATCH: usize = 100;

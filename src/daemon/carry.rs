@@ -1,0 +1,118 @@
+//! What the core asks for, done. Nothing here waits, and nothing here decides.
+
+use super::event_loop::EventLoop;
+use super::log;
+use crate::agent::{Call, Outcome};
+use crate::cluster::io::{Destination, Input, OpId, Output};
+use crate::cluster::time::Instant;
+use crate::config::{Address, LinkId, ResourceId, Transport};
+use crate::control::{Answer, Record};
+use crate::daemon::exec::Request;
+use crate::wire::{self, Heartbeat};
+use std::path::Path;
+use std::time::Duration;
+
+/// Where agents keep what a reboot may forget (`HA_RSCTMP`).
+const AGENT_STATE: &str = "/run/resource-agents";
+
+impl EventLoop {
+    pub(super) fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Send { link, to, heartbeat } => self.send(link, to, &heartbeat),
+            Output::Ping { op, target, deadline } => self.pinger.ping(op, target, deadline),
+            Output::Probe { op, address, neighbours, deadline } => {
+                let peers = self.peer_addresses();
+                self.addresses.probe(op, &address, &neighbours, &peers, deadline);
+            }
+            run @ Output::RunAgent { .. } => self.run_agent(run),
+            Output::KillAgent { op } => self.executor.kill(op),
+            Output::RenewAddress { op, resource, lease, not_after } => {
+                self.renew(op, resource, lease, not_after)
+            }
+            Output::DropAddress { op, resource } => self.drop_address(op, resource),
+            Output::Announce { resource } => {
+                if let Some(address) = self.address_of(resource)
+                    && let Err(error) = self.addresses.announce(&address)
+                {
+                    tracing::warn!("{address} could not be announced: {error}");
+                }
+            }
+            Output::Reply { client, response } => {
+                self.server.answer(client, Answer::Command(response))
+            }
+            Output::Emit(event) => {
+                log::event(&event);
+                self.store.append(Record::new(self.clock.unix_ms(), event));
+            }
+            Output::Remember(memory) => self.store.remember(memory),
+            Output::Exit => self.exiting = true,
+        }
+    }
+
+    fn send(&mut self, link: LinkId, to: Destination, heartbeat: &Heartbeat) {
+        let cluster = self.config.cluster_tag();
+        match wire::seal(heartbeat, self.clock.unix_us(), &self.keys, cluster) {
+            Ok(datagram) => self.links.send(link, to, &datagram),
+            Err(error) => tracing::error!("a heartbeat could not be written: {error}"),
+        }
+    }
+
+    /// Addresses of the other nodes: their answers do not show that a silent peer would be heard.
+    fn peer_addresses(&self) -> Vec<std::net::IpAddr> {
+        let of_link = |transport: &Transport| match transport {
+            Transport::Unicast { addresses } => addresses.clone(),
+        };
+        self.config.links.iter().flat_map(|link| of_link(&link.transport)).collect()
+    }
+
+    fn address_of(&self, resource: ResourceId) -> Option<Address> {
+        self.config.resource(resource).address.clone()
+    }
+
+    fn run_agent(&mut self, output: Output) {
+        let Output::RunAgent { op, resource, action, timeout, not_after, term, lease } = output
+        else {
+            return;
+        };
+        let spec = self.config.resource(resource);
+        let path = match self.agents.find(&spec.agent) {
+            Ok(path) => path,
+            Err(error) => {
+                let outcome = Outcome::CannotExecute(error.to_string());
+                self.inbox.push_back(Input::AgentFinished { op, outcome });
+                return;
+            }
+        };
+        if action == crate::agent::Action::Stop && spec.address.is_some() {
+            self.addresses.release(resource);
+        }
+        let call = Call {
+            group: &self.config.group(resource.group).name,
+            resource: spec,
+            action,
+            timeout,
+            term,
+            lease,
+            not_after: not_after.map(|at| Duration::from_micros(self.clock.boottime_us(at))),
+            state_dir: Path::new(AGENT_STATE),
+            program: &self.program,
+        };
+        let environment = call.environment();
+        self.executor.run(Request { op, path, action, environment, timeout, not_after });
+    }
+
+    fn renew(&mut self, op: OpId, resource: ResourceId, lease: Duration, not_after: Instant) {
+        let Some(address) = self.address_of(resource) else { return };
+        let clock = self.clock;
+        let outcome =
+            self.addresses.renew(resource, &address, lease, not_after, move || clock.now());
+        self.inbox.push_back(Input::AddressRenewed { op, outcome });
+    }
+
+    fn drop_address(&mut self, op: OpId, resource: ResourceId) {
+        let Some(address) = self.address_of(resource) else { return };
+        let error =
+            self.addresses.drop_now(resource, &address).err().map(|error| error.to_string());
+        self.inbox.push_back(Input::AddressDropped { op, error });
+    }
+}

@@ -1,0 +1,186 @@
+//! The story of a scenario and its figures: text and JSON from the same data. Pure formatting.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::super::figures::Sight;
+use super::super::kernels::Hold;
+use super::super::moment::Moment;
+use super::super::node::Happening;
+use super::super::plan::SERVICE;
+use super::super::web::WebServer;
+use super::scenario::Scenario;
+use crate::cluster::event::Level;
+
+/// A daemon stamps its history in milliseconds, by the wall clock: what it wrote right at the fault may seem earlier.
+const STAMP_ERROR_MS: f64 = 2.0;
+
+/// What came of a scenario, as figures. Times in milliseconds since the fault.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Figures {
+    /// Which.
+    #[serde(serialize_with = "name")]
+    scenario: Scenario,
+    /// `nginx`, or `built-in`.
+    web_server: &'static str,
+    /// From the fault to the first answer after the first failure; `None`: no request failed.
+    first_answer_ms: Option<f64>,
+    /// Which node gave it.
+    first_answer_from: Option<String>,
+    /// The longest time between two answers.
+    longest_gap_ms: f64,
+    /// Requests since the fault.
+    requests: usize,
+    /// Those of them that failed.
+    failed: usize,
+    /// Requests that failed before the fault: should be none.
+    failed_before: usize,
+    /// For how long more than one kernel had the address.
+    both_held_ms: f64,
+    /// The one node that has the group at the end.
+    ends_on: String,
+}
+
+/// A line of the story.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Line {
+    /// Milliseconds since the fault.
+    at_ms: f64,
+    /// Who says it: a node, a node's kernel, the client, or the demo itself.
+    who: String,
+    /// What.
+    text: String,
+}
+
+/// Figures and story.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Report {
+    #[serde(flatten)]
+    figures: Figures,
+    story: Vec<Line>,
+}
+
+impl Figures {
+    pub(super) fn new(
+        scenario: Scenario,
+        web: &WebServer,
+        fault: Moment,
+        sight: &Sight,
+        both_held: Duration,
+        ends_on: &str,
+    ) -> Self {
+        let end = sight.outage.as_ref().and_then(|outage| outage.end.clone());
+        Self {
+            scenario,
+            web_server: match web {
+                WebServer::Nginx(_) => "nginx",
+                WebServer::BuiltIn => "built-in",
+            },
+            first_answer_ms: end.as_ref().map(|(moment, _)| moment.millis_after(fault)),
+            first_answer_from: end.map(|(_, node)| node),
+            longest_gap_ms: millis(sight.longest_gap),
+            requests: sight.requests,
+            failed: sight.failed,
+            failed_before: sight.failed_before,
+            both_held_ms: millis(both_held),
+            ends_on: ends_on.to_owned(),
+        }
+    }
+
+    fn client_line(&self) -> Option<Line> {
+        let (at_ms, node) = (self.first_answer_ms?, self.first_answer_from.as_ref()?);
+        let text = format!(
+            "{:.0} ms without an answer (first answer from {node} at {})",
+            self.longest_gap_ms,
+            relative(at_ms).trim_start()
+        );
+        Some(Line { at_ms, who: "client".to_owned(), text })
+    }
+}
+
+impl Report {
+    /// Puts it together: what the demo did, what the nodes say of it, what the kernels and the client saw.
+    pub(super) fn new(
+        figures: Figures,
+        fault: Moment,
+        acts: &[(Moment, String)],
+        holds: &[Hold],
+        histories: &[(String, Vec<Happening>)],
+    ) -> Self {
+        let line = |moment: Moment, who: &str, text: String| Line {
+            at_ms: moment.millis_after(fault),
+            who: who.to_owned(),
+            text,
+        };
+        let mut story: Vec<Line> =
+            acts.iter().map(|(moment, text)| line(*moment, "demo", text.clone())).collect();
+        for hold in holds {
+            let kernel = format!("{}'s kernel", hold.node);
+            story.push(line(hold.from, &kernel, format!("has {SERVICE}")));
+            story.extend(
+                hold.until.map(|until| line(until, &kernel, format!("no longer has {SERVICE}"))),
+            );
+        }
+        for (node, happenings) in histories {
+            let told = happenings.iter().filter(|happening| happening.event.level() > Level::Debug);
+            story.extend(
+                told.map(|happening| line(happening.moment, node, happening.event.to_string())),
+            );
+        }
+        story.retain(|line| line.at_ms >= -STAMP_ERROR_MS);
+        story.extend(figures.client_line());
+        story.sort_by(|one, other| one.at_ms.total_cmp(&other.at_ms));
+        Self { figures, story }
+    }
+
+    /// One object on one line.
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    }
+
+    /// The story, then what it comes to.
+    pub(super) fn to_text(&self) -> String {
+        let width = self.story.iter().map(|line| line.who.len()).max().unwrap_or_default();
+        let mut text = String::new();
+        for line in &self.story {
+            text.push_str(&format!(
+                "{} ms  {:width$}  {}\n",
+                relative(line.at_ms),
+                line.who,
+                line.text
+            ));
+        }
+        let Figures { failed, requests, ends_on, both_held_ms, .. } = &self.figures;
+        let outage = match (failed, self.figures.first_answer_ms) {
+            (0, _) => format!(
+                "No request failed of {requests}; longest gap {:.0} ms.",
+                self.figures.longest_gap_ms
+            ),
+            (_, Some(_)) => format!("{failed} of {requests} requests failed."),
+            (_, None) => {
+                format!("{failed} of {requests} requests failed, and none was answered after them.")
+            }
+        };
+        text.push_str(&format!(
+            "\n{outage} More than one node had the address for {both_held_ms:.0} ms. \
+             At the end {ends_on} alone runs the group.\nOther scenarios: {}",
+            self.figures.scenario.others()
+        ));
+        text
+    }
+}
+
+/// `+512`, right-aligned.
+fn relative(at_ms: f64) -> String {
+    format!("{at_ms:+6.0}")
+}
+
+fn millis(duration: Duration) -> f64 {
+    // Microseconds are more than is measured.
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+fn name<S: Serializer>(scenario: &Scenario, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(scenario)
+}
