@@ -1,0 +1,257 @@
+//! P3, after the storm: faults stop for the nodes that are left, and within a bound every group is on exactly one of
+//! them, told to the network; then nothing moves any more.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lubdub::agent::Action;
+use lubdub::cluster::io::Command;
+use lubdub::cluster::snapshot::ResourceState;
+use lubdub::config::{GroupId, NodeId, ResourceId};
+
+use crate::audit::{Audit, Violation};
+use crate::hands::Undo;
+use crate::machine::Temper;
+use crate::options::NAMES;
+use crate::time::Moment;
+use crate::world::World;
+
+/// A node that failed is restarted by its operator if it would not try again before this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the core looks whether a blocked resource has been stopped by hand, and a margin.
+const BLOCKED_PROBE: Duration = Duration::from_secs(12);
+
+impl World {
+    /// Faults end; what only a human can mend is mended by one. Returns by when all must be in its place.
+    pub fn calm(&mut self, absent: Option<NodeId>) -> Moment {
+        self.narrate(|| "=== faults end ===".to_owned());
+        self.chaos_until = self.now;
+        let mended = self.network.all_broken();
+        self.mend(&mended);
+        self.undo(Undo::Weather);
+        self.strangers.clear();
+        let mut wait = Duration::ZERO;
+        for node in self.nodes() {
+            for resource in self.resources() {
+                if self.machine(node).state(resource).temper != Temper::Well {
+                    self.set_temper(node, resource, Temper::Well);
+                }
+            }
+            self.wake(node);
+            self.thaw(node);
+            if Some(node) == absent {
+                self.power_off(node);
+            } else {
+                wait = wait.max(self.restore(node));
+            }
+        }
+        self.changed = true;
+        let timing = self.options.timing;
+        // Leases of addresses are whole seconds and end up to a third late; a hung agent is killed at its time.
+        let lease =
+            Duration::from_secs(timing.deadtime.as_millis().div_ceil(1000).try_into().unwrap());
+        let agents = Duration::from_secs(8) + self.options.agent * 20;
+        self.now + timing.initdead + timing.deadtime * 20 + lease + agents + wait
+    }
+
+    /// A human looks after one machine. Returns how long what was done there may take to be noticed.
+    fn restore(&mut self, node: NodeId) -> Duration {
+        let mut wait = Duration::ZERO;
+        for resource in self.blocked(node) {
+            self.end_resource(node, resource, "a human stopped it");
+            wait = BLOCKED_PROBE;
+        }
+        self.power_on(node);
+        let now = self.now;
+        match self.machine(node).life.as_ref().map(|life| life.ledger.able_at) {
+            None => self.start_daemon(node),
+            Some(Some(able_at)) if able_at > now + PATIENCE => {
+                self.kill_daemon(node);
+                self.undo_after(Duration::from_millis(50), Undo::Start(node));
+            }
+            Some(Some(able_at)) => wait = wait.max(able_at.since(now)),
+            Some(None) => {}
+        }
+        wait
+    }
+
+    /// What a node's status shows as blocked.
+    fn blocked(&self, node: NodeId) -> Vec<ResourceId> {
+        let Some(life) = &self.machine(node).life else { return Vec::new() };
+        let snapshot = life.door.snapshot(life.clock.read(self.now));
+        let groups = (0_u16..).map(GroupId).zip(&snapshot.groups);
+        groups
+            .flat_map(|(group, view)| {
+                let blocked = (0_u16..)
+                    .zip(&view.resources)
+                    .filter(|(_, view)| view.state == ResourceState::Blocked);
+                blocked.map(move |(index, _)| ResourceId { group, index })
+            })
+            .collect()
+    }
+
+    /// Operators take back every standby.
+    pub fn all_online(&mut self) {
+        for node in self.nodes() {
+            self.command(node, Command::Online { node: None });
+        }
+    }
+
+    /// What is not in its place.
+    pub fn misplaced(&self) -> Option<String> {
+        let config = &self.configs[0];
+        for group in config.group_ids() {
+            let name = &config.group(group).name;
+            let all: Vec<_> =
+                self.nodes().filter(|node| self.machine(*node).runs_all(group)).collect();
+            let any: Vec<_> =
+                self.nodes().filter(|node| self.machine(*node).runs_any(group)).collect();
+            let names = |nodes: &[NodeId]| {
+                nodes.iter().map(|node| NAMES[usize::from(node.0)]).collect::<Vec<_>>().join(", ")
+            };
+            if all.len() != 1 || any.len() != 1 {
+                return Some(format!(
+                    "{name} runs whole on [{}], in part on [{}]",
+                    names(&all),
+                    names(&any)
+                ));
+            }
+        }
+        None
+    }
+
+    /// The group is wholly on exactly one machine.
+    pub fn place_of(&self, group: GroupId) -> Option<NodeId> {
+        let any: Vec<NodeId> =
+            self.nodes().filter(|node| self.machine(*node).runs_any(group)).collect();
+        match any.as_slice() {
+            [node] if self.machine(*node).runs_all(group) => Some(*node),
+            _ => None,
+        }
+    }
+
+    /// Wait until all is in its place and quiet, at the latest until `bound`; then see that it stays so.
+    pub fn settle(&mut self, bound: Moment) -> Result<(), Violation> {
+        let (begin, timing) = (self.now, self.options.timing);
+        let quiet = timing.deadtime * 6 + Duration::from_secs(2);
+        loop {
+            self.run_until(self.now + Duration::from_millis(20))?;
+            let wrong = self.misplaced();
+            if wrong.is_none()
+                && self.now.since(self.last_change) >= quiet
+                && self.now >= begin + quiet
+            {
+                break;
+            }
+            if self.now > bound + quiet {
+                let wrong = wrong.unwrap_or_else(|| "groups move again and again".to_owned());
+                let (picture, minds) = (self.picture(), self.minds());
+                self.breach(Audit::SoonOne, format!("{wrong}; {picture}{minds}"));
+            }
+        }
+        let before = self.last_change;
+        self.run_until(self.now + timing.deadtime * 10 + Duration::from_secs(2))?;
+        if self.last_change > before {
+            let picture = self.picture();
+            self.breach(
+                Audit::Settled,
+                format!("something moved though nothing happened; {picture}"),
+            );
+        }
+        self.last_words();
+        self.run_until(self.now)
+    }
+
+    /// What must be true in the end.
+    fn last_words(&mut self) {
+        for resource in self.resources() {
+            let holder = self.place_of(resource.group);
+            if self.machine(NodeId(0)).state(resource).is_address
+                && self.announced.get(&resource).copied() != holder
+            {
+                let (name, last) =
+                    (self.resource_name(resource), self.announced.get(&resource).copied());
+                self.breach(
+                    Audit::Announced,
+                    format!("{name} is on {holder:?}, last announced by {last:?}"),
+                );
+            }
+        }
+        let open: Vec<_> =
+            self.machines.iter().filter_map(|machine| machine.life.as_ref()).collect();
+        let unanswered = open.iter().map(|life| life.ledger.clients.len()).sum::<usize>();
+        if unanswered > 0 {
+            self.breach(Audit::Requests, format!("{unanswered} commands had no reply"));
+        }
+    }
+
+    /// What each daemon thinks of each group, for people.
+    fn minds(&self) -> String {
+        let mut words = String::new();
+        for life in self.machines.iter().filter_map(|machine| machine.life.as_ref()) {
+            let snapshot = life.door.snapshot(life.clock.read(self.now));
+            for group in &snapshot.groups {
+                let resources: Vec<_> =
+                    group.resources.iter().map(|resource| resource.state).collect();
+                let _ = write!(
+                    words,
+                    "\n  {} ({:?}) of {}: target {:?} because {:?}, holders {:?}, doubts {:?}, here {resources:?}",
+                    snapshot.node,
+                    snapshot.phase,
+                    group.name,
+                    group.target,
+                    group.reason,
+                    group.holders,
+                    group.doubts,
+                );
+            }
+        }
+        words
+    }
+
+    /// Run until something is so. Fails the test if it is not by then.
+    pub fn wait_for(
+        &mut self,
+        at_most: Duration,
+        what: &str,
+        mut so: impl FnMut(&Self) -> bool,
+    ) -> Duration {
+        let (begin, until) = (self.now, self.now + at_most);
+        while !so(self) {
+            assert!(
+                self.now < until,
+                "{what}: not within {at_most:?}; {}\n{}",
+                self.picture(),
+                self.story()
+            );
+            let next = self.now + Duration::from_micros(500);
+            self.go(next);
+        }
+        self.now.since(begin)
+    }
+
+    /// Run on. Fails the test if an audit finds a breach.
+    pub fn go(&mut self, until: Moment) {
+        if let Err(violation) = self.run_until(until) {
+            panic!("{violation}\n{}", self.story());
+        }
+    }
+
+    /// Run on for a while.
+    pub fn pass(&mut self, time: Duration) {
+        self.go(self.now + time);
+    }
+
+    /// What happened so far.
+    pub fn story(&self) -> String {
+        self.trace.lines().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether an agent is at work on a machine.
+    pub fn at_work(&self, node: NodeId, action: Action) -> bool {
+        self.processes
+            .values()
+            .any(|process| process.owner.node == node && process.action == action)
+    }
+}
