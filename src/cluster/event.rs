@@ -341,6 +341,8 @@ pub enum StopReason {
         /// Which.
         resource: String,
     },
+    /// The right to start it ended before it could be used.
+    TooLate,
     /// Parts of it were found running, though it is not this node's.
     Leftover,
 }

@@ -27,6 +27,7 @@ pub(super) enum Asked {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     queue: VecDeque<Output>,
+    pushed: u64,
     next_op: u64,
     asked: BTreeMap<OpId, Asked>,
 }
@@ -34,6 +35,7 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Queue an output that has no answer.
     pub(super) fn push(&mut self, output: Output) {
+        self.pushed += 1;
         self.queue.push_back(output);
     }
 
@@ -59,6 +61,11 @@ impl Outbox {
     /// The next output.
     pub(super) fn poll(&mut self) -> Option<Output> {
         self.queue.pop_front()
+    }
+
+    /// How many outputs there were, in all.
+    pub(super) fn total(&self) -> u64 {
+        self.pushed
     }
 
     /// Whether all outputs were taken.

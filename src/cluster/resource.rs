@@ -47,6 +47,8 @@ const ANNOUNCEMENTS: [Duration; 6] = [
 ];
 /// How often it is told of after that: caches of switches and neighbours forget.
 const REFRESH: Duration = Duration::from_secs(60);
+/// How often an address is defended against another machine: two of them would keep each other busy for ever.
+const DEFENCE: Duration = Duration::from_secs(1);
 /// How often a blocked resource is looked at.
 const BLOCKED_PROBE: Duration = Duration::from_secs(10);
 
@@ -66,6 +68,7 @@ pub(super) struct LocalResource {
     announced: usize,
     next_announcement: Instant,
     cancelled: bool,
+    defended: Option<Instant>,
 }
 
 /// What an address needs: how long the kernel keeps it, and until when it may be held.
@@ -89,6 +92,7 @@ impl LocalResource {
             announced: 0,
             next_announcement: Instant::ZERO,
             cancelled: false,
+            defended: None,
         }
     }
 
@@ -99,10 +103,10 @@ impl LocalResource {
         spec: &Resource,
         action: Action,
         term: Term,
-        right: Option<(Option<Instant>, Duration)>,
+        right: Option<(Instant, Duration)>,
         out: &mut Outbox,
     ) -> OpId {
-        let not_after = right.and_then(|(bound, _)| bound);
+        let not_after = right.map(|(bound, _)| bound);
         let lease = right.map(|(_, lease)| lease).filter(|_| spec.address.is_some());
         let timeout = match action {
             Action::Start => spec.timeout.start,
@@ -149,7 +153,7 @@ impl LocalResource {
         &mut self,
         spec: &Resource,
         term: Term,
-        bound: Option<Instant>,
+        bound: Instant,
         lease: Duration,
         out: &mut Outbox,
     ) {
@@ -200,6 +204,16 @@ impl LocalResource {
         out.push(Output::Announce { resource: self.id });
         self.announced = 1;
         self.next_announcement = now + ANNOUNCEMENTS.get(1).copied().unwrap_or(REFRESH);
+    }
+
+    /// Another machine says that it has the address: tell of it again, unless that was done a moment ago. Whether it was.
+    pub(super) fn defend(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        let due = self.defended.is_none_or(|at| now - at >= DEFENCE);
+        if due {
+            self.defended = Some(now);
+            self.announce_now(now, out);
+        }
+        due
     }
 
     /// Whether a monitor's answer is awaited no longer.

@@ -99,6 +99,7 @@ fn stop_level(because: &StopReason) -> Level {
         | StopReason::Paused { .. }
         | StopReason::BothActive { .. }
         | StopReason::Failed { .. }
+        | StopReason::TooLate
         | StopReason::Leftover => Level::Warn,
     }
 }
@@ -289,6 +290,7 @@ impl fmt::Display for StopReason {
             }
             Self::BothActive { peer } => write!(f, "{peer} runs it too, with the better right"),
             Self::Failed { resource } => write!(f, "{resource} failed"),
+            Self::TooLate => f.write_str("the right to start it ended before it could be used"),
             Self::Leftover => {
                 f.write_str("parts of it were found running, though it does not belong here")
             }

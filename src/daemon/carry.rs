@@ -27,7 +27,7 @@ impl EventLoop {
             run @ Output::RunAgent { .. } => self.run_agent(run),
             Output::KillAgent { op } => self.executor.kill(op),
             Output::RenewAddress { op, resource, lease, not_after } => {
-                self.renew(op, resource, lease, not_after)
+                self.renew(op, resource, lease, not_after);
             }
             Output::DropAddress { op, resource } => self.drop_address(op, resource),
             Output::Announce { resource } => {
@@ -38,7 +38,7 @@ impl EventLoop {
                 }
             }
             Output::Reply { client, response } => {
-                self.server.answer(client, Answer::Command(response))
+                self.server.answer(client, Answer::Command(response));
             }
             Output::Emit(event) => {
                 log::event(&event);

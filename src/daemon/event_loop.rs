@@ -258,7 +258,7 @@ impl EventLoop {
         match self.addresses.own_macs(addresses) {
             Ok(macs) => self.inbox.push_back(Input::OwnMacs(macs)),
             Err(error) => {
-                tracing::warn!("the hardware addresses of this machine are not known: {error}")
+                tracing::warn!("the hardware addresses of this machine are not known: {error}");
             }
         }
     }

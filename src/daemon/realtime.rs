@@ -102,7 +102,7 @@ fn limit_is_void(limit: u64) -> Result<(), TryReserveError> {
 }
 
 fn raise_thread() -> Result<u8, String> {
-    let value = ThreadPriorityValue::try_from(PRIORITY).map_err(|error| error.to_string())?;
+    let value = ThreadPriorityValue::try_from(PRIORITY)?;
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     match set_thread_priority_and_policy(
         thread_native_id(),

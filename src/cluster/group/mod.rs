@@ -207,6 +207,7 @@ impl LocalGroup {
             StopReason::Moves { .. }
             | StopReason::Leaving
             | StopReason::Failed { .. }
+            | StopReason::TooLate
             | StopReason::Leftover => false,
         };
         if urgent {
@@ -241,11 +242,7 @@ impl LocalGroup {
             Running::Stopped | Running::Claiming { .. } => {}
             Running::Starting { since, permit } => {
                 let (since, permit) = (*since, permit.clone());
-                let bound = Some(
-                    ground
-                        .holds_until
-                        .map_or_else(|| permit.until(), |until| until.max(permit.until())),
-                );
+                let bound = self.bound(ground, &permit);
                 if self.bring_up(ground, bound, out) {
                     let took = ground.now - since;
                     out.emit(Event::GroupStarted {
@@ -257,11 +254,13 @@ impl LocalGroup {
                 }
                 self.keep(ground, out);
             }
-            Running::Started { since, .. } => {
+            Running::Started { since, permit } => {
                 if ground.now - *since > RESTART_WINDOW {
                     self.failures = 0;
                 }
-                self.bring_up(ground, ground.holds_until, out);
+                let permit = permit.clone();
+                let bound = self.bound(ground, &permit);
+                self.bring_up(ground, bound, out);
                 self.keep(ground, out);
             }
             Running::Stopping { since } => {
@@ -292,8 +291,18 @@ impl LocalGroup {
         }
     }
 
+    /// Until when a start that is asked for now may take effect: the first by its permit, the others as long as what runs
+    /// may be held; and nothing later than a deadtime from now, for a node that stands still may lose its right meanwhile.
+    fn bound(&self, ground: &Ground<'_>, permit: &Permit) -> Instant {
+        if self.resources.iter().any(LocalResource::is_started) {
+            ground.holds_until.unwrap_or(ground.now + ground.config.timing.deadtime)
+        } else {
+            permit.until()
+        }
+    }
+
     /// Whether all of it runs.
-    fn bring_up(&mut self, ground: &Ground<'_>, bound: Option<Instant>, out: &mut Outbox) -> bool {
+    fn bring_up(&mut self, ground: &Ground<'_>, bound: Instant, out: &mut Outbox) -> bool {
         for resource in &mut self.resources {
             let spec = ground.config.resource(resource.id);
             match resource.doing {

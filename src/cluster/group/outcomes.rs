@@ -47,7 +47,11 @@ impl LocalGroup {
                     resource.failure = None;
                     resource.started(ground.now, spec);
                 }
-                Outcome::TooLate => resource.doing = Doing::Stopped,
+                // The right is to be asked for anew, not stretched.
+                Outcome::TooLate => {
+                    resource.doing = Doing::Stopped;
+                    self.release(ground, StopReason::TooLate, out);
+                }
                 Outcome::Killed => resource.doing = Doing::Failed,
                 Outcome::Exited { .. }
                 | Outcome::TimedOut
@@ -263,10 +267,12 @@ impl LocalGroup {
             AddressNotice::Removed => resource.renew_now(ground.now),
             AddressNotice::LinkUp => resource.announce_now(ground.now, out),
             AddressNotice::Conflict { mac } => {
-                if let Some(address) = &ground.config.resource(id).address {
+                let address = ground.config.resource(id).address.as_ref();
+                if resource.defend(ground.now, out)
+                    && let Some(address) = address
+                {
                     out.emit(Event::AddressConflict { group, address: address.to_string(), mac });
                 }
-                resource.announce_now(ground.now, out);
             }
         }
     }

@@ -56,6 +56,11 @@ impl Permit {
         Self { group, term, until }
     }
 
+    /// The same right under another number, which nobody's consent rests on.
+    pub(in crate::cluster) fn renumbered(self, term: Term) -> Self {
+        Self { term, ..self }
+    }
+
     /// Which group.
     pub(in crate::cluster) fn group(&self) -> GroupId {
         self.group

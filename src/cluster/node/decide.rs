@@ -119,7 +119,7 @@ impl Node {
     }
 
     /// The one claim that this node consents to: at most one, never beside its own, and given up only when the claim is
-    /// gone, or its node is proven dead.
+    /// gone, granted, or its node lost.
     fn consent(&self, id: GroupId) -> Option<(NodeId, Term)> {
         let group = self.groups.get(usize::from(id.0))?;
         let idle = group.running == Running::Stopped && group.probed() == Some(0);
@@ -127,11 +127,11 @@ impl Node {
             return None;
         }
         if let Some((node, term)) = group.consent {
-            let stands = self.peer(node).is_some_and(|peer| {
-                let report = peer.report(id);
-                !peer.is_gone()
-                    && report
-                        .is_some_and(|report| report.term == term && report.run != Run::Stopped)
+            // Its word binds it until that node is lost: whoever comes then needs a proof about that node too.
+            let stands =
+                self.peer(node).filter(|peer| peer.is_up()).and_then(|peer| peer.report(id));
+            let stands = stands.is_some_and(|report| {
+                report.term == term && matches!(report.run, Run::Claiming | Run::Starting)
             });
             if stands {
                 return Some((node, term));

@@ -96,6 +96,8 @@ pub struct Node {
     exited: bool,
 }
 
+/// Rounds of observing, deciding and reconciling after one input.
+const ROUNDS: u32 = 8;
 /// How long this node's own datagrams are remembered, in deadtimes: longer than any acknowledgement that still counts.
 const REMEMBER_DEADTIMES: u32 = 4;
 
@@ -240,13 +242,17 @@ impl Node {
         if self.exited {
             return;
         }
-        self.observe();
-        // What one group gives up another node may take, and so on; two rounds settle it, a third finds nothing to do.
-        for _ in 0..2 {
+        // What one step changes another may answer to. It settles in a round or two; the bound is against a mistake of ours.
+        for _ in 0..ROUNDS {
+            let before = self.out.total();
+            self.observe();
             self.decide();
             self.reconcile();
+            self.speak();
+            if self.out.total() == before {
+                break;
+            }
         }
-        self.speak();
         self.check_invariants();
     }
 

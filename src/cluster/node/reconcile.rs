@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Node, Timer, ground};
 use crate::cluster::event::{Event, StopReason};
 use crate::cluster::group::Running;
-use crate::cluster::guard::{About, Doubt, Doubts, Permit, Proof};
+use crate::cluster::guard::{About, Doubt, Doubts, Evidence, Permit, Proof};
 use crate::cluster::io::Output;
 use crate::cluster::peer::Peer;
 use crate::cluster::placement::Unable;
@@ -169,7 +169,7 @@ impl Node {
         let rank = self.rank(self.config.me, id);
         let outranked = self.claims(id).iter().any(|(node, _)| self.rank(*node, id) < rank);
         let unwanted = group.target != Some(self.config.me) || self.phase != Phase::Active;
-        let result = self.permit(id);
+        let (result, fresh) = (self.permit(id), self.next_term(id));
         let Some(group) = self.groups.get_mut(usize::from(id.0)) else { return };
         if unwanted || outranked {
             group.withdraw();
@@ -178,14 +178,26 @@ impl Node {
             return;
         }
         match result {
-            Ok((permit, proofs)) => {
+            Ok((mut permit, proofs)) => {
+                // A claim that waited for its proofs is old by now: others may have come and gone meanwhile.
+                if !proofs.iter().any(|proof| *proof.evidence() == Evidence::Consent) {
+                    group.term = fresh;
+                    group.highest = group.highest.max(fresh);
+                    permit = permit.renumbered(fresh);
+                }
                 group.doubts.clear();
                 group.refused = None;
                 self.tell_cleared(id, &proofs);
                 self.with_group(id, |group, ground, out| group.begin(ground, permit, out));
                 self.news = true;
+                self.remember();
             }
             Err(doubts) => {
+                // Somebody knows a higher number, so nobody can consent to this one.
+                if group.highest > group.term {
+                    (group.term, group.highest) = (fresh, fresh);
+                    self.news = true;
+                }
                 let patience = self.config.timing.deadtime * 2;
                 let talks = doubts
                     .iter()
