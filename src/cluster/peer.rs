@@ -58,6 +58,21 @@ pub(super) struct LinkSight {
     pub(super) answered_at: Option<Instant>,
     pub(super) heard: bool,
     pub(super) hears: bool,
+    /// Since when it is as it is.
+    since: Instant,
+    /// It was last told to be broken.
+    told_broken: bool,
+}
+
+impl LinkSight {
+    fn works(&self) -> bool {
+        self.heard && self.hears
+    }
+
+    /// When it is to be told that it broke, if it goes on like this: one direction may lag behind the other for a while.
+    fn broken_from(&self, deadtime: Duration) -> Option<Instant> {
+        (!self.works() && !self.told_broken).then(|| self.since + deadtime)
+    }
 }
 
 /// The life that proved itself.
@@ -166,9 +181,7 @@ impl Peer {
             .map(|candidate| candidate.nonce);
         let mut new_life = false;
         if self.life.as_ref().is_none_or(|life| life.incarnation != header.incarnation) {
-            if let Err(why) = self.challenge(now, header, challenge) {
-                return Taken::Refused(why);
-            }
+            self.challenge(now, header, challenge);
             let answer = echo.and_then(|echo| echo.answer);
             if answer != Some(self.nonce(header.incarnation)) {
                 return Taken::Refused(Reject::Unproven);
@@ -199,12 +212,7 @@ impl Peer {
     }
 
     /// A datagram of an unproven life: keep it as a candidate if it is newer than what was heard of that life.
-    fn challenge(
-        &mut self,
-        now: Instant,
-        header: &Header,
-        challenge: Option<Nonce>,
-    ) -> Result<(), Reject> {
+    fn challenge(&mut self, now: Instant, header: &Header, challenge: Option<Nonce>) {
         let seen = Unproven {
             incarnation: header.incarnation,
             highest: header.sequence,
@@ -214,21 +222,21 @@ impl Peer {
         if let Some(known) =
             self.unproven.iter_mut().find(|known| known.incarnation == header.incarnation)
         {
-            if header.sequence <= known.highest {
-                return Err(Reject::Replayed);
+            // What overtook another on its way, or comes a second time, is no news and no harm.
+            if header.sequence > known.highest {
+                *known = seen;
             }
-            *known = seen;
         } else if self.unproven.len() < MAX_CANDIDATES {
             self.unproven.push(seen);
         } else {
             // A flood of replays cannot foresee which slot is given up, so it cannot keep a living one out.
-            let slot =
-                mix(self.secret, header.incarnation.0 ^ now.as_micros()) as usize % MAX_CANDIDATES;
-            if let Some(slot) = self.unproven.get_mut(slot) {
+            let lot =
+                mix(self.secret, header.incarnation.0 ^ now.as_micros()) % MAX_CANDIDATES as u64;
+            let slot = usize::try_from(lot).ok().and_then(|lot| self.unproven.get_mut(lot));
+            if let Some(slot) = slot {
                 *slot = seen;
             }
         }
-        Ok(())
     }
 
     fn begin_life(&mut self, now: Instant, header: &Header) {
@@ -396,28 +404,38 @@ impl Peer {
         (next != self.standing).then(|| std::mem::replace(&mut self.standing, next))
     }
 
-    /// Judge each link. Returns those that changed.
+    /// Judge each link. Returns those that broke for good, or work again; none while the peer itself is silent.
     pub(super) fn judge_links(&mut self, now: Instant, deadtime: Duration) -> Vec<LinkId> {
+        let up = self.is_up();
         let mut changed = Vec::new();
         for (place, sight) in (0_u8..).zip(&mut self.links) {
             let heard = sight.heard_at.is_some_and(|at| now - at <= deadtime);
             if heard != sight.heard {
-                sight.heard = heard;
+                (sight.heard, sight.since) = (heard, now);
+            }
+            if !up {
+                // A silent peer is told of itself; its links are judged anew when it is back.
+                sight.since = now;
+                continue;
+            }
+            let broken = sight.broken_from(deadtime).is_some_and(|from| now >= from);
+            if broken || sight.told_broken && sight.works() {
+                sight.told_broken = broken;
                 changed.push(LinkId(place));
             }
         }
         changed
     }
 
-    /// When the next link falls silent.
-    pub(super) fn next_link_silence(&self, deadtime: Duration) -> Option<Instant> {
-        let micro = Duration::from_micros(1);
-        self.links
-            .iter()
-            .filter(|sight| sight.heard)
-            .filter_map(|sight| sight.heard_at)
-            .map(|at| at + deadtime + micro)
-            .min()
+    /// When [`judge_links`](Self::judge_links) has something to say next.
+    pub(super) fn next_link_news(&self, deadtime: Duration) -> Option<Instant> {
+        let up = self.is_up();
+        let links = self.links.iter().filter(|_| up);
+        let next = links.filter_map(|sight| match sight.heard_at.filter(|_| sight.heard) {
+            Some(at) if sight.hears => Some(at + deadtime + Duration::from_micros(1)),
+            Some(_) | None => sight.broken_from(deadtime),
+        });
+        next.min()
     }
 
     /// Whether it takes part in conversations: heard within deadtime.

@@ -92,21 +92,24 @@ impl LocalResource {
         }
     }
 
+    /// Ask its agent for something. `right`: for a start, until when it may take effect, and how long the kernel keeps what
+    /// it adds.
     fn agent(
         &self,
         spec: &Resource,
         action: Action,
         term: Term,
-        bound: Option<Instant>,
-        lease: Option<Duration>,
+        right: Option<(Option<Instant>, Duration)>,
         out: &mut Outbox,
     ) -> OpId {
+        let not_after = right.and_then(|(bound, _)| bound);
+        let lease = right.map(|(_, lease)| lease).filter(|_| spec.address.is_some());
         let timeout = match action {
             Action::Start => spec.timeout.start,
             Action::Stop => spec.timeout.stop,
             Action::Monitor | Action::ValidateAll | Action::MetaData => spec.timeout.monitor,
         };
-        let (resource, not_after) = (self.id, bound);
+        let resource = self.id;
         out.ask(Asked::Agent { resource, action }, |op| Output::RunAgent {
             op,
             resource,
@@ -132,7 +135,7 @@ impl LocalResource {
         };
         if due {
             self.next_look = now + BLOCKED_PROBE;
-            let op = self.agent(spec, Action::Monitor, Term::default(), None, None, out);
+            let op = self.agent(spec, Action::Monitor, Term::default(), None, out);
             self.doing = if self.doing == Doing::Unknown(None) {
                 Doing::Unknown(Some(op))
             } else {
@@ -150,8 +153,8 @@ impl LocalResource {
         lease: Duration,
         out: &mut Outbox,
     ) {
-        let lease = spec.address.is_some().then_some(lease);
-        self.doing = Doing::Starting(self.agent(spec, Action::Start, term, bound, lease, out));
+        self.doing =
+            Doing::Starting(self.agent(spec, Action::Start, term, Some((bound, lease)), out));
         self.cancelled = false;
     }
 
@@ -171,7 +174,7 @@ impl LocalResource {
             }
             Some(_) => {}
             None => {
-                self.doing = Doing::Stopping(self.agent(spec, Action::Stop, term, None, None, out))
+                self.doing = Doing::Stopping(self.agent(spec, Action::Stop, term, None, out));
             }
         }
         false
@@ -237,7 +240,7 @@ impl LocalResource {
             && now >= self.next_look
         {
             self.next_look = now + interval;
-            self.monitor = Some(self.agent(spec, Action::Monitor, term, None, None, out));
+            self.monitor = Some(self.agent(spec, Action::Monitor, term, None, out));
         }
         if spec.address.is_none() {
             return;

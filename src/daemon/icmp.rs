@@ -188,7 +188,7 @@ impl Pinger {
                     self.finished.push_back((op, PingOutcome::Answered));
                 }
             }
-            // The network's own word on what we sent, such as "host unreachable".
+            // The network's own word on what we sent. The kernel hands on only what it takes for final, such as "forbidden".
             Err(error) => {
                 for asked in self.asked.values_mut().filter(|asked| asked.target == target) {
                     asked.trouble = Some(io::Error::new(error.kind(), error.to_string()));

@@ -1,8 +1,6 @@
 //! The laboratory as a whole.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -19,9 +17,13 @@ use super::plan::{Plan, Service};
 use super::room::Room;
 use super::switch::Switch;
 use super::tool;
+use crate::cluster::event::Event;
 
 /// Time between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Longer than anything may take that has no bound of its own.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Nodes, a switch between them, a client, a ping node. All of it ends with this value.
 #[derive(Debug)]
@@ -58,9 +60,8 @@ impl Lab {
             .collect::<Result<_, _>>()?;
         let lab =
             Self { plan, kernels: Kernels::new()?, nodes, switch, client, _ping_node: ping_node };
-        let keys = lab.authkeys()?;
         for node in &lab.nodes {
-            lab.install(node, &keys)?;
+            lab.install(node)?;
             lab.power_on(node.name())?;
         }
         Ok(lab)
@@ -126,6 +127,55 @@ impl Lab {
         }
     }
 
+    /// Begins: starts the daemons, and the client once there is somebody to ask. Afterwards the first node has the group, the
+    /// client is served, and the nodes hear each other.
+    ///
+    /// # Errors
+    /// If that does not come about.
+    pub fn begin(&self) -> Result<Client, LabError> {
+        let first = self.plan.nodes.first().map(String::as_str).unwrap_or_default();
+        self.start_daemons()?;
+        wait_for(&format!("{first} has the address"), PATIENCE, || {
+            // Nothing comes of a daemon that refused to start: its log says why.
+            match self.nodes.iter().find(|node| node.daemon_runs().is_ok_and(|runs| !runs)) {
+                Some(node) => Err(LabError::Node {
+                    node: node.name().to_owned(),
+                    problem: "its daemon has ended",
+                }),
+                None => Ok(self.kernels.only_holder_is(first)),
+            }
+        })?;
+        let client = self.start_client()?;
+        self.wait_served(&client, first)?;
+        wait_for("the nodes hear each other", PATIENCE, || {
+            Ok(self.all_have_seen(Moment::BOOT, |event| matches!(event, Event::PeerUp { .. })))
+        })?;
+        Ok(client)
+    }
+
+    /// Waits until this node alone has the address and serves the client.
+    ///
+    /// # Errors
+    /// If that does not come about.
+    pub fn wait_served(&self, client: &Client, node: &str) -> Result<(), LabError> {
+        wait_for(&format!("{node} alone has the address and serves the client"), PATIENCE, || {
+            Ok(self.kernels.only_holder_is(node) && client.served_by(node))
+        })
+    }
+
+    /// Whether the history of every node with power tells of such an event since then. A daemon that does not answer yet
+    /// tells of nothing.
+    #[must_use]
+    pub fn all_have_seen(&self, since: Moment, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.nodes.iter().filter(|node| node.has_power()).all(|node| {
+            node.history().is_ok_and(|happenings| {
+                happenings
+                    .iter()
+                    .any(|happening| happening.moment >= since && wanted(&happening.event))
+            })
+        })
+    }
+
     /// Starts the daemon on every node that has power.
     ///
     /// # Errors
@@ -158,22 +208,23 @@ impl Lab {
         Client::start(&self.client, self.plan.target())
     }
 
-    /// Each node's keys are the same file.
-    fn authkeys(&self) -> Result<Vec<u8>, LabError> {
-        let mut command = tool::command(&self.plan.program);
-        command.args(["keygen", "-"]);
-        Ok(tool::finish(command)?.stdout)
-    }
-
-    fn install(&self, node: &Node, keys: &[u8]) -> Result<(), LabError> {
-        let etc = node.etc();
-        let config = etc.join("cluster.toml");
+    /// Lays a node's files into its `/etc/lubdub`. The keys are made for the first node; the others get the same.
+    fn install(&self, node: &Node) -> Result<(), LabError> {
+        let config = node.etc().join("cluster.toml");
         fs::write(&config, self.plan.cluster_toml()).map_err(file(&config))?;
-        let path = etc.join("authkeys");
-        let written =
-            File::options().create(true).write(true).truncate(true).mode(0o600).open(&path);
-        written.and_then(|mut keyfile| keyfile.write_all(keys)).map_err(file(&path))?;
-        copy_all(&self.plan.agents, &etc.join("agents"))?;
+        let keys = node.etc().join("authkeys");
+        match self.nodes.first() {
+            Some(first) if first.name() != node.name() => {
+                // With its mode: a file that others can read is refused.
+                fs::copy(first.etc().join("authkeys"), &keys).map_err(file(&keys))?;
+            }
+            _ => {
+                let mut keygen = tool::command(&self.plan.program);
+                keygen.arg("keygen").arg(&keys);
+                tool::finish(keygen)?;
+            }
+        }
+        copy_all(&self.plan.agents, &node.etc().join("agents"))?;
         self.plan.web.install(node)
     }
 }

@@ -35,7 +35,7 @@ pub use enter::Inside;
 pub use error::LabError;
 pub use figures::{Outage, Sight};
 pub use kernels::{Hold, Kernels};
-pub use laboratory::{Lab, stays, wait_for};
+pub use laboratory::{Lab, PATIENCE, stays, wait_for};
 pub use moment::Moment;
 pub use node::{Happening, Node, Process};
 pub use plan::{CLIENT, GROUP, LAN, LINKS, PING_NODE, PORT, PRIVATE, Plan, SERVICE, Service};

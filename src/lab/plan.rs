@@ -128,3 +128,25 @@ pub(super) fn addresses(index: usize) -> [Ipv4Addr; 2] {
 pub(super) fn millis(time: Duration) -> String {
     format!("{}ms", time.as_millis())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn its_configuration_is_valid_on_every_node() {
+        for (service, resources) in [(Service::ColdWeb, 2), (Service::Address, 1)] {
+            for web in [WebServer::BuiltIn, WebServer::Nginx(PathBuf::from("/usr/sbin/nginx"))] {
+                let plan = Plan { service, web, ..Plan::pair(PathBuf::new(), PathBuf::new()) };
+                let file = parse(&plan.cluster_toml(), "cluster.toml").unwrap();
+                for node in &plan.nodes {
+                    let config = file.for_node(node).unwrap();
+                    assert_eq!(config.timing.deadtime, plan.deadtime);
+                    assert_eq!(config.links.len(), LINKS.len());
+                    assert_eq!(config.groups[0].resources.len(), resources);
+                }
+            }
+        }
+    }
+}

@@ -81,6 +81,7 @@ impl Host {
                 "--target",
                 &self.init,
             ])
+            .args(["timeout", "60"])
             .arg(program)
             .args(args)
             .env_clear()
@@ -199,8 +200,8 @@ pub(crate) fn source(path: &str) -> PathBuf {
 /// A program from PATH that only tests need. Without it the test fails.
 pub(crate) fn tool(name: &str, package: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap();
-    let places = env::split_paths(&path).map(|dir| dir.join(name));
-    places.filter(|place| place.is_file()).next().unwrap_or_else(|| {
+    let mut places = env::split_paths(&path).map(|dir| dir.join(name));
+    places.find(|place| place.is_file()).unwrap_or_else(|| {
         panic!("{name} is missing: tests/run.sh fetches it and sets PATH, or install the package {package}")
     })
 }

@@ -44,6 +44,12 @@ fn processes(host: &Host, name: &str) -> (String, Vec<String>) {
     (master, session)
 }
 
+/// SIGKILL to the master alone; what it leaves behind lives on.
+fn kill_master(host: &Host, master: &str) {
+    host.bash(&format!("kill -KILL {master}"));
+    host.until(&format!("grep -q '^State:.Z' /proc/{master}/status"));
+}
+
 fn session(host: &Host, session: &str) -> Vec<String> {
     let list = host.bash(&format!(
         "sed -E 's/^([0-9]+) \\(.*\\) (.) [0-9]+ [0-9]+ ([0-9]+) .*/\\1 \\2 \\3/' /proc/[0-9]*/stat 2>/dev/null | \
@@ -89,7 +95,7 @@ fn orphaned_workers_are_ended_and_those_of_another_nginx_are_not() {
     let others = processes(&host, "b");
 
     let (master, _) = processes(&host, "a");
-    host.bash(&format!("kill -KILL {master}"));
+    kill_master(&host, &master);
     a.expect_reason(Action::Monitor, 1, "its workers go on");
     assert_eq!(session(&host, &master).len(), 2, "workers outlive their master");
     a.expect(Action::Start, 0);
@@ -98,7 +104,7 @@ fn orphaned_workers_are_ended_and_those_of_another_nginx_are_not() {
     a.expect(Action::Monitor, 0);
 
     let (master, _) = processes(&host, "a");
-    host.bash(&format!("kill -KILL {master}"));
+    kill_master(&host, &master);
     a.expect(Action::Stop, 0);
     assert_eq!(session(&host, &master), Vec::<String>::new());
     a.expect(Action::Monitor, 7);
@@ -115,7 +121,7 @@ fn orphans_are_found_by_the_pid_file_when_the_state_is_lost() {
     subject.expect(Action::Start, 0);
     let (master, _) = processes(&host, "a");
     fs::remove_dir_all(host.dir.path().join("state")).unwrap();
-    host.bash(&format!("kill -KILL {master}"));
+    kill_master(&host, &master);
     subject.expect(Action::Monitor, 1);
     subject.expect(Action::Stop, 0);
     assert_eq!(session(&host, &master), Vec::<String>::new());

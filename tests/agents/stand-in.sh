@@ -16,7 +16,8 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
-# The interface with a route to the address's network.
+# The interface that has the address, else the one with a route to its network.
+[ -n "$interface" ] || interface=$(ip -o addr show to "${address%/*}" | awk '{ print $2 }')
 [ -n "$interface" ] ||
     interface=$(ip -o route get "${address%/*}" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p')
 if ! ip link show dev "$interface" >/dev/null 2>&1; then

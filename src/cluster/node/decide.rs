@@ -4,7 +4,7 @@ use super::Node;
 use crate::cluster::event::Event;
 use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::peer::{Peer, Standing};
-use crate::cluster::placement::{self, Candidate, Place, Unable, View};
+use crate::cluster::placement::{self, Candidate, Place, Reason, Unable, View};
 use crate::config::{GroupId, NodeId};
 use crate::wire::{Ability, Phase, Run, Term};
 
@@ -18,8 +18,11 @@ impl Node {
                 candidate.and_then(|place| self.config.group(id).nodes.get(place).copied());
             let consent = self.consent(id);
             let Some(group) = self.groups.get_mut(usize::from(id.0)) else { continue };
-            if (group.target, &group.reason) != (target, &reason) {
-                (group.target, group.reason) = (target, reason.clone());
+            let moved = group.target != target;
+            let former = std::mem::replace(&mut group.reason, reason.clone());
+            group.target = target;
+            // That it stays where it just came to is no news.
+            if moved || (former != reason && reason != Reason::StaysPut) {
                 let node = target.map(|node| self.config.node(node).name.clone());
                 self.out.emit(Event::Placed {
                     group: self.config.group(id).name.clone(),

@@ -417,8 +417,7 @@ impl Node {
             }
             Standing::Lost | Standing::Unknown | Standing::Left | Standing::Dead { .. } => None,
         });
-        let links =
-            self.peers.iter().filter_map(move |peer| peer.next_link_silence(timing.deadtime));
+        let links = self.peers.iter().filter_map(move |peer| peer.next_link_news(timing.deadtime));
         let ping = self.guard.ping.next(self.ping_interval());
         let ping_ends =
             self.guard.ping.counts_until().filter(|until| *until >= now).map(|until| until + micro);

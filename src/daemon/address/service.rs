@@ -378,7 +378,7 @@ impl Addresses {
         match self.listen(Family::of(address.ip)) {
             Ok(_) => self.limit_ears(),
             Err(error) => {
-                tracing::warn!(%address, %error, "conflicts over this address will not be noticed")
+                tracing::warn!(%address, %error, "conflicts over this address will not be noticed");
             }
         }
     }
@@ -446,7 +446,7 @@ impl Addresses {
             Ok(_) => {}
             // Better an answer too many than one too few.
             Err(error) => {
-                tracing::warn!(%error, "cannot tell this machine's own hardware addresses")
+                tracing::warn!(%error, "cannot tell this machine's own hardware addresses");
             }
         }
         let probed =

@@ -256,7 +256,8 @@ fn alone_inherits_nothing() {
     // A thread of its own, since it becomes what the event loop's thread is.
     let printed = std::thread::spawn(|| {
         use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
-        // Where this is not allowed there is nothing to inherit either.
+        // Where one of them is not allowed there is nothing to inherit either.
+        let _ = fs::write("/proc/self/oom_score_adj", "-500");
         let _ = thread_priority::set_thread_priority_and_policy(
             thread_priority::thread_native_id(),
             ThreadPriority::Min,
@@ -280,6 +281,7 @@ fn alone_inherits_nothing() {
     ] {
         assert!(lines.contains(&expected), "{expected:?} in {printed}");
     }
+    assert!(!printed.contains("oom=-"), "the out-of-memory killer may take it: {printed}");
     let sigpipe = 1 << (Signal::SIGPIPE as u32 - 1);
     let ignored = lines.iter().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
     assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & sigpipe, 0, "SIGPIPE has its default");

@@ -4,6 +4,7 @@
 //! the kernel's own lock and is over in some ten microseconds. [`Watcher`] tells what others changed. Neither decides
 //! anything; `daemon::address` and the loop drive them. Formats: rtnetlink(7), netlink(7).
 
+mod decode;
 mod watcher;
 
 use std::io;
@@ -12,21 +13,18 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use netlink_packet_core::{
-    DecodeError, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE,
-    NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload, Parseable,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
-use netlink_packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage,
-};
-use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
-};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::libc;
 
+use decode::{Route, messages, to_address, to_interface, to_neighbour, to_route};
 pub use watcher::{News, Watcher};
 
 use crate::wire::Mac;
@@ -399,27 +397,6 @@ impl Netlink {
     }
 }
 
-/// The messages of one read. One that cannot be decoded is an error in its place.
-fn messages(
-    buffer: &[u8],
-) -> impl Iterator<Item = (NetlinkHeader, Result<NetlinkPayload<RouteNetlinkMessage>, DecodeError>)>
-{
-    let mut rest = buffer;
-    std::iter::from_fn(move || {
-        let outer = NetlinkBuffer::new_checked(rest).ok()?;
-        let header = NetlinkHeader::parse(&outer).ok()?;
-        let length = usize::try_from(header.length).ok()?;
-        let message = rest.get(..length)?;
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((header, NetlinkMessage::deserialize(message).map(|message| message.into_parts().1)))
-    })
-}
-
-struct Route {
-    interface: InterfaceId,
-    gateway: Option<IpAddr>,
-}
-
 fn family(ip: IpAddr) -> AddressFamily {
     if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
@@ -448,109 +425,6 @@ fn address_message(address: &InterfaceAddress) -> AddressMessage {
     message
 }
 
-fn to_interface(message: RouteNetlinkMessage) -> Option<Interface> {
-    let RouteNetlinkMessage::NewLink(message) = message else { return None };
-    read_interface(message)
-}
-
-fn read_interface(message: LinkMessage) -> Option<Interface> {
-    let ethernet = message.header.link_layer_type == LinkLayerType::Ether;
-    let mut interface = Interface {
-        id: InterfaceId(message.header.index),
-        name: String::new(),
-        mac: None,
-        carrier: message
-            .header
-            .flags
-            .contains(LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp),
-        carrier_changes: 0,
-    };
-    for attribute in message.attributes {
-        if let LinkAttribute::IfName(name) = attribute {
-            interface.name = name;
-        } else if let LinkAttribute::CarrierChanges(count) = attribute {
-            interface.carrier_changes = count;
-        } else if let LinkAttribute::Address(bytes) = attribute {
-            interface.mac = bytes.try_into().ok().filter(|_| ethernet).map(Mac);
-        }
-    }
-    (!interface.name.is_empty()).then_some(interface)
-}
-
-fn to_address(message: RouteNetlinkMessage) -> Option<InterfaceAddress> {
-    let RouteNetlinkMessage::NewAddress(message) = message else { return None };
-    read_address(&message)
-}
-
-fn read_address(message: &AddressMessage) -> Option<InterfaceAddress> {
-    let mut local = None;
-    let mut peer = None;
-    let mut lifetime = Lifetime::Forever;
-    for attribute in &message.attributes {
-        if let AddressAttribute::Local(ip) = attribute {
-            local = Some(*ip);
-        } else if let AddressAttribute::Address(ip) = attribute {
-            peer = Some(*ip);
-        } else if let AddressAttribute::CacheInfo(info) = attribute {
-            lifetime = Lifetime::of(info.ifa_valid);
-        }
-    }
-    Some(InterfaceAddress {
-        interface: InterfaceId(message.header.index),
-        // IPv6 has its own address in `Address`; on a point-to-point IPv4 link that is the other end's.
-        ip: local.or(peer)?,
-        prefix: message.header.prefix_len,
-        lifetime,
-    })
-}
-
-fn to_route(message: RouteNetlinkMessage) -> Option<Route> {
-    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
-    if message.header.kind != RouteType::Unicast {
-        return None;
-    }
-    let mut interface = None;
-    let mut gateway = None;
-    for attribute in message.attributes {
-        if let RouteAttribute::Oif(id) = attribute {
-            interface = Some(InterfaceId(id));
-        } else if let RouteAttribute::Gateway(RouteAddress::Inet(ip)) = attribute {
-            gateway = Some(IpAddr::V4(ip));
-        } else if let RouteAttribute::Gateway(RouteAddress::Inet6(ip)) = attribute {
-            gateway = Some(IpAddr::V6(ip));
-        }
-    }
-    Some(Route { interface: interface?, gateway })
-}
-
-/// A neighbour that answered once, and how long ago that was.
-fn to_neighbour(message: RouteNetlinkMessage) -> Option<(u32, IpAddr)> {
-    let RouteNetlinkMessage::NewNeighbour(message) = message else { return None };
-    let answered = matches!(
-        message.header.state,
-        NeighbourState::Reachable
-            | NeighbourState::Stale
-            | NeighbourState::Delay
-            | NeighbourState::Probe
-            | NeighbourState::Permanent
-    );
-    if !answered {
-        return None;
-    }
-    let mut ip = None;
-    let mut age = u32::MAX;
-    for attribute in message.attributes {
-        if let NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) = attribute {
-            ip = Some(IpAddr::V4(v4));
-        } else if let NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) = attribute {
-            ip = Some(IpAddr::V6(v6));
-        } else if let NeighbourAttribute::CacheInfo(info) = attribute {
-            age = info.confirmed;
-        }
-    }
-    ip.filter(|ip| !ip.is_multicast()).map(|ip| (age, ip))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -576,22 +450,5 @@ mod tests {
         let seconds = |millis| Lifetime::lease(Duration::from_millis(millis)).seconds();
         assert_eq!([0, 1, 1000, 1001, 2000].map(seconds), [1, 1, 1, 2, 2]);
         assert_eq!(Lifetime::lease(Duration::MAX), Lifetime::Forever);
-    }
-
-    #[test]
-    fn a_read_is_cut_into_messages_and_never_past_its_end() {
-        let mut one = NetlinkMessage::new(
-            NetlinkHeader::default(),
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(LinkMessage::default())),
-        );
-        one.finalize();
-        let mut bytes = vec![0; one.buffer_len()];
-        one.serialize(&mut bytes);
-        let two = [bytes.clone(), bytes.clone()].concat();
-        assert_eq!(messages(&two).count(), 2);
-        assert_eq!(messages(&two[..two.len() - 1]).count(), 1);
-        assert_eq!(messages(&[]).count(), 0);
-        // A length of zero would never come to an end.
-        assert_eq!(messages(&[0; 64]).count(), 0);
     }
 }

@@ -13,7 +13,8 @@ use nix::libc;
 use tokio::io::unix::AsyncFd;
 
 use super::super::readiness::readable;
-use super::{BUFFER, Interface, InterfaceId, NetlinkError, messages, read_address, read_interface};
+use super::decode::{messages, read_address, read_interface};
+use super::{BUFFER, Interface, InterfaceId, NetlinkError};
 
 /// `enum rtnetlink_groups` in linux/rtnetlink.h.
 const RTNLGRP_LINK: u32 = 1;

@@ -19,8 +19,8 @@ use std::time::Duration;
 use nix::unistd::geteuid;
 
 use self::report::{Figures, Report};
+use self::scenario::Played;
 pub use self::scenario::Scenario;
-use self::scenario::{Played, begin};
 use super::enter::{exit_code, own_program};
 use super::error::{LabError, file};
 use super::figures::Sight;
@@ -88,6 +88,7 @@ fn go_inside() -> Result<ExitCode, LabError> {
 }
 
 fn play(args: &Args) -> Result<ExitCode, LabError> {
+    args.scenario.check_tools()?;
     let mut plan = Plan::pair(own_program()?, agents(args)?);
     plan.keepalive = args.keepalive;
     plan.deadtime = args.deadtime;
@@ -110,7 +111,7 @@ fn play(args: &Args) -> Result<ExitCode, LabError> {
 
 /// Plays it to its end; an error if the group does not end on exactly the node on which it belongs.
 fn perform(lab: &Lab, scenario: Scenario) -> Result<Report, LabError> {
-    let client = begin(lab)?;
+    let client = lab.begin()?;
     let Played { fault, acts, ends_on } = scenario.play(lab, &client)?;
     stays(
         &format!("{ends_on} alone has the group and serves the client"),

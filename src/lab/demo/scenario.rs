@@ -1,19 +1,17 @@
 //! What can go wrong in the demo, and what has to come of it.
 
 use std::fmt;
-use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::super::client::Client;
 use super::super::error::LabError;
-use super::super::laboratory::{Lab, stays, wait_for};
+use super::super::laboratory::{Lab, PATIENCE, stays, wait_for};
 use super::super::moment::Moment;
 use super::super::plan::{GROUP, LAN};
+use super::super::tool;
 use crate::cluster::event::Event;
 
-/// Longer than anything may take that has no bound of its own.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// The node that runs the group first, and the other.
 const PAIR: [&str; 2] = ["alpha", "beta"];
 
@@ -78,6 +76,18 @@ impl Scenario {
         }
     }
 
+    /// Finds out whether the machine has the tools for it, before anything is built.
+    pub(super) fn check_tools(self) -> Result<(), LabError> {
+        match self {
+            Self::Partition => tool::nft(""),
+            Self::PowerOff
+            | Self::KillDaemon
+            | Self::KillService
+            | Self::CutLink
+            | Self::Switchover => Ok(()),
+        }
+    }
+
     /// Does it, and waits until what has to follow is seen from outside.
     pub(super) fn play(self, lab: &Lab, client: &Client) -> Result<Played, LabError> {
         match self {
@@ -91,26 +101,10 @@ impl Scenario {
     }
 }
 
-/// Starts the daemons, and the client once there is somebody to ask. Waits until alpha has the group, the client is
-/// served, and the nodes hear each other.
-pub(super) fn begin(lab: &Lab) -> Result<Client, LabError> {
-    let [active, _] = PAIR;
-    lab.start_daemons()?;
-    wait_for(&format!("{active} has the address"), PATIENCE, || {
-        Ok(lab.kernels().only_holder_is(active))
-    })?;
-    let client = lab.start_client()?;
-    served(lab, &client, active)?;
-    wait_for("the nodes hear each other", PATIENCE, || {
-        both_have_seen(lab, Moment::BOOT, |event| matches!(event, Event::PeerUp { .. }))
-    })?;
-    Ok(client)
-}
-
 fn power_off(lab: &Lab, client: &Client) -> Result<Played, LabError> {
     let [active, standby] = PAIR;
     let fault = lab.power_off(active)?;
-    served(lab, client, standby)?;
+    lab.wait_served(client, standby)?;
     Ok(Played {
         fault,
         acts: vec![(fault, format!("the power of {active} is cut"))],
@@ -123,7 +117,7 @@ fn kill_daemon(lab: &Lab, client: &Client) -> Result<Played, LabError> {
     let node = lab.node(active)?;
     let fault = Moment::now();
     node.kill_daemon()?;
-    served(lab, client, standby)?;
+    lab.wait_served(client, standby)?;
     let back = Moment::now();
     node.start_daemon()?;
     wait_for(&format!("{active} cleans up what its daemon left"), PATIENCE, || {
@@ -142,7 +136,7 @@ fn kill_service(lab: &Lab, client: &Client) -> Result<Played, LabError> {
     let fault = Moment::now();
     let killed = node.kill_matching(lab.plan().web.pattern())?;
     wait_for("the client sees a failure", PATIENCE, || Ok(!client.served_by(active)))?;
-    served(lab, client, active)?;
+    lab.wait_served(client, active)?;
     let acts = vec![(
         fault,
         format!("{killed} processes of the web server on {active} are killed with SIGKILL"),
@@ -154,7 +148,7 @@ fn cut_link(lab: &Lab, client: &Client) -> Result<Played, LabError> {
     let [active, standby] = PAIR;
     let fault = Moment::now();
     lab.switch().cut(active, LAN)?;
-    served(lab, client, standby)?;
+    lab.wait_served(client, standby)?;
     wait_for(&format!("{active} lets go"), PATIENCE, || Ok(lab.web_runs_on()? == [standby]))?;
     let healed = Moment::now();
     lab.switch().heal(active, LAN)?;
@@ -176,7 +170,7 @@ fn switchover(lab: &Lab, client: &Client) -> Result<Played, LabError> {
             stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         });
     }
-    served(lab, client, standby)?;
+    lab.wait_served(client, standby)?;
     wait_for(&format!("{active} has stopped everything"), PATIENCE, || {
         Ok(lab.web_runs_on()? == [standby])
     })?;
@@ -196,9 +190,9 @@ fn partition(lab: &Lab, client: &Client) -> Result<Played, LabError> {
     let healed = Moment::now();
     lab.switch().lose_nothing()?;
     wait_for("the nodes hear each other again", PATIENCE, || {
-        both_have_seen(lab, healed, |event| matches!(event, Event::PeerUp { .. }))
+        Ok(lab.all_have_seen(healed, |event| matches!(event, Event::PeerUp { .. })))
     })?;
-    served(lab, client, active)?;
+    lab.wait_served(client, active)?;
     let acts = vec![
         (
             fault,
@@ -207,24 +201,4 @@ fn partition(lab: &Lab, client: &Client) -> Result<Played, LabError> {
         (healed, "heartbeats pass again".to_owned()),
     ];
     Ok(Played { fault, acts, ends_on: active })
-}
-
-/// Waits until this node alone has the address and serves the client.
-fn served(lab: &Lab, client: &Client, node: &str) -> Result<(), LabError> {
-    wait_for(&format!("{node} serves the client"), PATIENCE, || {
-        Ok(lab.kernels().only_holder_is(node) && client.served_by(node))
-    })
-}
-
-/// Whether every node's history tells of such an event since then. A daemon that does not answer yet tells of nothing.
-fn both_have_seen(
-    lab: &Lab,
-    since: Moment,
-    wanted: impl Fn(&Event) -> bool,
-) -> Result<bool, LabError> {
-    Ok(lab.nodes().iter().all(|node| {
-        node.history().is_ok_and(|records| {
-            records.iter().any(|record| record.moment >= since && wanted(&record.event))
-        })
-    }))
 }
