@@ -152,6 +152,10 @@ impl World {
         let Some((_, sent_at)) = found.ok().and_then(|place| life.sent.get(place)).copied() else {
             return;
         };
+        // A replay may acknowledge what no node remembers having sent.
+        if self.now.since(sent_at) > self.auditor.timing.deadtime * 2 {
+            return;
+        }
         // A new life of the peer counts from when it has answered a challenge.
         let (incarnation, answers) =
             (heartbeat.header.incarnation, echo.is_some_and(|echo| echo.answer.is_some()));
