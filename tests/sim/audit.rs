@@ -152,6 +152,10 @@ impl World {
         let Some((_, sent_at)) = found.ok().and_then(|place| life.sent.get(place)).copied() else {
             return;
         };
+        // A replay may acknowledge what no node remembers having sent.
+        if self.now.since(sent_at) > self.auditor.timing.deadtime * 2 {
+            return;
+        }
         // A new life of the peer counts from when it has answered a challenge.
         let (incarnation, answers) =
             (heartbeat.header.incarnation, echo.is_some_and(|echo| echo.answer.is_some()));
@@ -160,7 +164,7 @@ impl World {
                 (*known, *newest) = (incarnation, sent_at.max(*newest));
             }
             None if answers => {
-                drop(self.auditor.acknowledged.insert((to.node, from), (incarnation, sent_at)))
+                self.auditor.acknowledged.insert((to.node, from), (incarnation, sent_at));
             }
             Some(_) | None => {}
         }
@@ -286,13 +290,18 @@ impl World {
         } else if self.auditor.monotone_terms && highest.is_some_and(|highest| highest > term) {
             self.breach(Audit::Terms, format!("term {term} comes after {highest:?}"));
         }
-        self.note_claim(to, group);
+        let evidence = evidence.into_iter().flatten();
+        let agreed = evidence
+            .filter(|(_, evidence)| *evidence == Evidence::Consent)
+            .map(|(peer, _)| peer)
+            .collect();
+        self.note_claim(to, group, agreed);
     }
 
     /// From now on a daemon takes a group for its own. What it knew at that moment decides what was promised.
-    pub fn note_claim(&mut self, to: Who, group: GroupId) {
+    pub fn note_claim(&mut self, to: Who, group: GroupId, agreed: Vec<NodeId>) {
         let peers = self.nodes().map(|peer| self.auditor.silent_since(to.node, peer)).collect();
-        let claim = Claim { at: self.now, silent_since: peers };
+        let claim = Claim { at: self.now, silent_since: peers, agreed };
         self.auditor.never_two.claimed(to.node, group, claim);
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lubdub::agent::{Action, Outcome};
-use lubdub::cluster::event::{Event, Recovery};
+use lubdub::cluster::event::{Event, Level, Recovery};
 use lubdub::cluster::io::{ClientId, Destination, Input, OpId, Output, Reject};
 use lubdub::config::{GroupId, LinkId, NodeId, ResourceId};
 use lubdub::wire::{
@@ -215,9 +215,9 @@ impl World {
     }
 
     fn note_event(&mut self, to: Who, event: &Event) {
-        self.tell(to.node, || format!("{event:?}"));
+        self.tell(to.node, || event.to_string());
         if is_alarm(event) && !self.auditor.faults_began {
-            self.breach(Audit::Alarm, format!("in a world without faults: {event:?}"));
+            self.breach(Audit::Alarm, format!("in a world without faults: {event}"));
         }
         self.tally.count(event_name(event));
         let group = |name: &str| self.configs[0].group_by_name(name);
@@ -237,7 +237,7 @@ impl World {
             }
             Event::GroupAdopted { group: name, .. } => {
                 if let Some(group) = group(name) {
-                    self.note_claim(to, group);
+                    self.note_claim(to, group, Vec::new());
                 }
             }
             Event::GroupStopping { group: name, .. } => {
@@ -284,18 +284,13 @@ impl World {
 
 /// Whether this has no place in a world without faults.
 fn is_alarm(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Paused { .. }
-            | Event::PeerLost { .. }
-            | Event::GroupBlocked { .. }
-            | Event::BothActive { .. }
-            | Event::AgentFailed { .. }
-            | Event::AddressPutBack { .. }
-            | Event::AddressFailed { .. }
-            | Event::AddressConflict { .. }
-            | Event::ConfigDiffers { .. }
-    )
+    match event {
+        Event::PeerLost { .. }
+        | Event::Paused { .. }
+        | Event::AddressPutBack { .. }
+        | Event::AgentFailed { .. } => true,
+        _ => event.level() == Level::Error,
+    }
 }
 
 fn reject_name(why: Reject) -> &'static str {

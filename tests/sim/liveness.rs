@@ -103,8 +103,7 @@ impl World {
         let config = &self.configs[0];
         for group in config.group_ids() {
             let name = &config.group(group).name;
-            let all: Vec<_> =
-                self.nodes().filter(|node| self.machine(*node).runs_all(group)).collect();
+            let all: Vec<_> = self.nodes().filter(|node| self.is_served_by(*node, group)).collect();
             let any: Vec<_> =
                 self.nodes().filter(|node| self.machine(*node).runs_any(group)).collect();
             let names = |nodes: &[NodeId]| {
@@ -119,6 +118,11 @@ impl World {
             }
         }
         None
+    }
+
+    /// All of the group runs on a machine, and a daemon looks after it.
+    fn is_served_by(&self, node: NodeId, group: GroupId) -> bool {
+        self.machine(node).attends() && self.machine(node).runs_all(group)
     }
 
     /// The group is wholly on exactly one machine.

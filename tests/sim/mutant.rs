@@ -71,6 +71,8 @@ impl Door {
 
     /// Hand in one input, or the time, and take all that comes out.
     pub fn hand(&mut self, now: Instant, input: Option<Input>) -> Vec<Output> {
+        // The very first outputs are there before any input.
+        let mut outputs: Vec<Output> = iter::from_fn(|| self.node.poll_output()).collect();
         match input {
             Some(input) => {
                 let input = self.bend_input(input);
@@ -78,7 +80,7 @@ impl Door {
             }
             None => self.node.handle_timeout(now),
         }
-        let outputs: Vec<Output> = iter::from_fn(|| self.node.poll_output()).collect();
+        outputs.extend(iter::from_fn(|| self.node.poll_output()));
         if self.mutant == Mutant::Sound { outputs } else { self.bend_outputs(outputs) }
     }
 

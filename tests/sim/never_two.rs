@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `none` | silence alone counts: not promised |
 //! | `ping` | both nodes reached the ping node at some moment since (later than the failure's own moment), or the other one's daemon was dead or frozen: its address then stays for the rest of its lease |
-//! | `arp` | the service network parted the two since, or the other one was suspended as a whole: nobody answers a probe; or they raced: the other one claimed after their last round trip, and its address appeared only after this one's probes began |
+//! | `arp` | the service network parted the two since, or the other one was suspended as a whole: nobody answers a probe; or they raced: the other one claimed after their last round trip without this one's consent, and its address appeared only after this one's probes began |
 //! | `ping+arp` | both of these hold |
 //!
 //! A node that claims without ever having met the other one has probed the address at every level: then it is promised
@@ -57,6 +57,8 @@ pub struct Claim {
     pub at: Moment,
     /// For each node: since when there was no round trip with it, and whether there ever was one.
     pub silent_since: Vec<(Moment, bool)>,
+    /// Nodes that agreed to it.
+    pub agreed: Vec<NodeId>,
 }
 
 /// Two machines that hold one group.
@@ -80,7 +82,7 @@ pub struct NeverTwo {
     parted: BTreeMap<(NodeId, NodeId), Span>,
     /// Everything between them works.
     joined: BTreeMap<(NodeId, NodeId), Span>,
-    /// No daemon attends.
+    /// No daemon attends, though the machine is awake.
     unattended: BTreeMap<NodeId, Span>,
     /// The machine is suspended, or without power.
     asleep: BTreeMap<NodeId, Span>,
@@ -101,7 +103,7 @@ impl World {
         for a in nodes.iter().copied() {
             let (attends, awake) = (self.machine(a).attends(), self.machine(a).awake());
             let watch = &mut self.auditor.never_two;
-            watch.unattended.entry(a).or_default().set(now, !attends);
+            watch.unattended.entry(a).or_default().set(now, awake && !attends);
             watch.asleep.entry(a).or_default().set(now, !awake);
             for b in nodes.iter().copied().filter(|b| *b > a) {
                 let both_ping = [a, b]
@@ -236,7 +238,7 @@ impl World {
         let during =
             |span: Option<&Span>, from: Moment| span.is_some_and(|span| span.between(from, until));
         let parted = during(watch.parted.get(&pair), since);
-        let asleep = during(watch.asleep.get(&holder), since);
+        let asleep = until == self.now && during(watch.asleep.get(&holder), since);
         if !has_address {
             // Processes outlive their daemon and are not bounded by any lease at these levels.
             let unruly =
@@ -246,7 +248,10 @@ impl World {
         // Probes of the last part of deadtime see what was there then, not what two nodes bring up at the same time.
         let held_since = watch.held_since.get(&(holder, group)).copied().unwrap_or(self.now);
         let raced = held_since + (deadtime - self.options.timing.warntime) > claim.at
-            && watch.claims.get(&(holder, group)).is_some_and(|other| other.at > since);
+            && watch
+                .claims
+                .get(&(holder, group))
+                .is_some_and(|other| other.at > since && !other.agreed.contains(&taker));
         let by_arp = parted || asleep || raced;
         if !met {
             return by_arp;

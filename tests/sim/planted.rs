@@ -64,10 +64,14 @@ fn a_right_that_never_ends() {
     // An address is on its way when its daemon freezes and the heartbeats are cut: nobody is left to stop it but itself.
     caught(Mutant::RightsNeverEnd, &[Audit::NeverTwo], 10, |mut options, mutant| {
         options.groups = vec![vec![Sort::Address]];
-        let mut world = World::new(options, mutant, Detail::Last);
-        world.power_on_all();
+        let mut world = come_up(options, mutant)?;
+        let to =
+            |node: &str| Command::Switchover { group: "web".to_owned(), to: Some(node.to_owned()) };
+        world.command(ALPHA, to("beta"));
+        world.run_until(on(&world, 1000))?;
         world.set_temper(ALPHA, SERVICE, Temper::Slow);
-        world.run_until(on(&world, 40))?;
+        world.command(ALPHA, to("alpha"));
+        world.run_until(on(&world, 60))?;
         let cut = world.ways_between(ALPHA, BETA);
         world.break_(&cut);
         world.freeze(ALPHA);
@@ -111,6 +115,8 @@ fn a_clock_that_does_not_count_pauses() {
         let mut world = come_up(options, mutant)?;
         // Longer than deadtime, and shorter than the kernel's lease.
         world.suspend(ALPHA);
+        let cut = world.ways_between(ALPHA, BETA);
+        world.break_(&cut);
         world.run_until(on(&world, 700))?;
         world.wake(ALPHA);
         world.run_until(on(&world, 3000))
