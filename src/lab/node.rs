@@ -302,6 +302,7 @@ impl Node {
     /// Without power, or if it could not be started. That it failed is in the output.
     pub fn run(&self, mut command: Command) -> Result<Output, LabError> {
         command.stdin(Stdio::null());
+        self.equip(&mut command);
         self.inside(move || command.output().map_err(tool::cannot_run(&command)))?
     }
 
@@ -316,6 +317,12 @@ impl Node {
     /// This program, as the daemon and the operator find it on a node.
     fn own_command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        self.equip(&mut command);
+        command
+    }
+
+    /// Gives a command the environment of a node on which this program is installed.
+    fn equip(&self, command: &mut Command) {
         let mut path = OsString::new();
         if let Some(directory) = self.program.parent() {
             path.push(directory);
@@ -323,7 +330,6 @@ impl Node {
         }
         path.push(tool::search_path());
         command.env("PATH", path).env("LUBDUB_AGENTS", "/etc/lubdub/agents");
-        command
     }
 
     fn signal_daemon(&self, signal: Signal) -> Result<(), LabError> {
