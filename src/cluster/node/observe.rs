@@ -375,9 +375,12 @@ impl Node {
             if sight.answers != answers {
                 (sight.answers, sight.since) = (answers, now);
             }
-            let bound = if answers { deadtime * HOLD_DOWN_DEADTIMES } else { deadtime };
+        }
+        // What a node said last stands while it is silent, and its time is judged all the same.
+        for sight in self.sights.values_mut() {
+            let bound = if sight.answers { deadtime * HOLD_DOWN_DEADTIMES } else { deadtime };
             if now - sight.since >= bound {
-                sight.blind = !answers;
+                sight.blind = !sight.answers;
             }
         }
     }
