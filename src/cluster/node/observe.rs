@@ -28,6 +28,7 @@ impl Node {
         for (tag, term) in &memory.terms {
             if let Some(id) = self.config.group_by_tag(*tag)
                 && let Some(group) = self.groups.get_mut(usize::from(id.0))
+                && *term <= Term::MOST
             {
                 group.highest = group.highest.max(*term);
             }
@@ -221,6 +222,7 @@ impl Node {
             let known = entry.highest.max(entry.term);
             if let Some(group) = self.groups.get_mut(usize::from(id.0))
                 && known > group.highest
+                && known <= Term::MOST
             {
                 group.highest = known;
                 learnt = true;
