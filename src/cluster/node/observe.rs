@@ -174,7 +174,8 @@ impl Node {
     fn report(&mut self, from: NodeId, report: &Report) {
         let mine = self.config.digests;
         let mut learnt = false;
-        for wish in &report.wishes {
+        // Those about what this node does not know are others' to keep, and might be without end.
+        for wish in report.wishes.iter().filter(|wish| self.config.knows(&wish.subject)) {
             learnt |= self.wishes.merge(wish);
         }
         let mut groups = Vec::new();
