@@ -142,6 +142,10 @@ impl Guard {
     ) -> Result<Proof, Doubt> {
         let lasting = now + self.deadtime;
         let proof = |evidence, until| Proof { peer: peer.id, evidence, until };
+        // Whoever was gone may have come back while this node stood still.
+        if peer.is_gone() && self.just_paused(now) {
+            return Err(Doubt::JustPaused);
+        }
         match &peer.standing {
             Standing::Left => Ok(proof(Evidence::Goodbye, lasting)),
             Standing::Dead { author } => {
@@ -171,6 +175,10 @@ impl Guard {
         }
     }
 
+    fn just_paused(&self, now: Instant) -> bool {
+        self.resumed.is_some_and(|resumed| now < resumed + self.deadtime)
+    }
+
     fn silence_means_death(
         &self,
         now: Instant,
@@ -178,7 +186,7 @@ impl Guard {
         peer: &Peer,
         silence: Duration,
     ) -> Result<Evidence, Doubt> {
-        if self.resumed.is_some_and(|resumed| now < resumed + self.deadtime) {
+        if self.just_paused(now) {
             return Err(Doubt::JustPaused);
         }
         if self.ping.is_on() {

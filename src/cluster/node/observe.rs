@@ -89,10 +89,14 @@ impl Node {
         self.out.emit(Event::Paused { gap });
         self.resumed = Some(now);
         self.guard.paused(now);
-        // A peer's moment counts from before the pause, whatever this node thinks of the silence.
-        let passed =
-            |peer: &crate::cluster::peer::Peer| peer.waits_until().is_none_or(|until| until <= now);
-        let may_have_acted = self.peers.iter().any(|peer| !peer.is_gone() && passed(peer));
+        // A peer's moment counts from before the pause, whatever this node thinks of the silence. One that was gone may
+        // have come back, and waited for no less than a deadtime.
+        let deadtime = self.config.timing.deadtime;
+        let passed = |peer: &crate::cluster::peer::Peer| match peer.is_gone() {
+            true => gap > deadtime,
+            false => peer.waits_until().is_none_or(|until| until <= now),
+        };
+        let may_have_acted = self.peers.iter().any(passed);
         for peer in &mut self.peers {
             peer.judged_from = now;
         }
