@@ -169,6 +169,10 @@ impl Guard {
                 if silence <= self.deadtime {
                     return Err(Doubt::NotLostYet { silence });
                 }
+                // What did not stop when it was told to does not stop for a silence either (P6).
+                if peer.report(about.group).is_some_and(|report| report.run == Run::Blocked) {
+                    return Err(Doubt::StopFailed);
+                }
                 let evidence = self.silence_means_death(now, about, peer, silence)?;
                 Ok(proof(evidence, lasting))
             }
