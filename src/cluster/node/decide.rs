@@ -5,7 +5,7 @@ use crate::cluster::event::Event;
 use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::peer::{Peer, Standing};
 use crate::cluster::placement::{self, Candidate, Place, Reason, Unable, View};
-use crate::config::{GroupId, NodeId};
+use crate::config::{GroupId, NodeId, Section};
 use crate::wire::{Ability, Phase, Run, Term};
 
 impl Node {
@@ -80,7 +80,13 @@ impl Node {
             if peer.said().is_some_and(|said| said.unknown_version.is_some()) {
                 return Some(Unable::OtherVersion);
             }
-            (peer.said().and_then(|said| said.phase), peer.report(id).map(|report| report.ability))
+            // A group that is not told of is not known there, or its page has not come yet.
+            let same = peer.said().and_then(|said| said.digests).is_none_or(|theirs| {
+                !self.config.digests.differing(theirs).contains(&Section::Groups)
+            });
+            let untold = if same { None } else { Some(Ability::Excluded) };
+            let ability = peer.report(id).map(|report| report.ability).or(untold);
+            (peer.said().and_then(|said| said.phase), ability)
         };
         match (phase, ability) {
             (Some(Phase::Leaving), _) => return Some(Unable::Leaving),

@@ -257,7 +257,12 @@ impl Node {
     }
 
     fn ground(&self) -> Ground<'_> {
-        ground(&self.config, self.now, self.holds_until())
+        ground(&self.config, self.now, self.rights())
+    }
+
+    /// Until when this node may hold what it holds, and before when no peer acts.
+    fn rights(&self) -> (Option<Instant>, Option<Instant>) {
+        (self.holds_until(), self.guard.peers_wait(self.peers.iter()))
     }
 
     fn holds_until(&self) -> Option<Instant> {
@@ -269,8 +274,7 @@ impl Node {
         id: GroupId,
         act: impl FnOnce(&mut LocalGroup, &Ground<'_>, &mut Outbox),
     ) {
-        let holds_until = self.holds_until();
-        let ground = ground(&self.config, self.now, holds_until);
+        let ground = ground(&self.config, self.now, self.rights());
         if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
             act(group, &ground, &mut self.out);
         }
@@ -317,8 +321,12 @@ fn lease(config: &Config) -> Duration {
     Duration::from_secs(config.timing.deadtime.as_millis().div_ceil(1000).try_into().unwrap_or(1))
 }
 
-fn ground(config: &Config, now: Instant, holds_until: Option<Instant>) -> Ground<'_> {
-    Ground { config, now, holds_until, lease: lease(config) }
+fn ground(
+    config: &Config,
+    now: Instant,
+    (holds_until, peers_wait): (Option<Instant>, Option<Instant>),
+) -> Ground<'_> {
+    Ground { config, now, holds_until, peers_wait, lease: lease(config) }
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use crate::cluster::group::Running;
 use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
-use crate::config::{Digests, GroupId, LinkId, NodeId, Section};
-use crate::wire::{Body, GuardRecord, Heartbeat, Phase, PingSight, Report, Run, Term};
+use crate::config::{GroupId, LinkId, NodeId};
+use crate::wire::{
+    Body, GuardRecord, Heartbeat, MAX_GROUPS_PER_PAGE, Phase, PingSight, Report, Run, Term,
+};
 
 /// What a node sees of its ping nodes, as it says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,9 @@ pub(super) struct Sight {
 
 /// A node that had lost its ping node is able again after it answered for so many deadtimes: no ping-pong.
 const HOLD_DOWN_DEADTIMES: u32 = 5;
+
+/// Claims on unknown groups that are answered at a time: they leave room for this node's own in a report.
+const MAX_FOREIGN_CLAIMS: usize = MAX_GROUPS_PER_PAGE / 2;
 
 impl Node {
     pub(super) fn restore(&mut self, memory: Memory) {
@@ -104,7 +109,7 @@ impl Node {
         for id in ids {
             self.with_group(id, |group, ground, out| {
                 group.withdraw();
-                if may_have_acted && group.holds() {
+                if may_have_acted && group.has_to_let_go(ground.config) {
                     group.release(ground, StopReason::Paused { gap }, out);
                 }
             });
@@ -186,11 +191,14 @@ impl Node {
         for entry in &report.groups {
             match self.config.group_by_tag(entry.group) {
                 Some(id) => groups.push((id, *entry)),
-                None if entry.run == Run::Claiming
-                    && self.foreign_claims.len() < crate::wire::MAX_GROUPS_PER_PAGE =>
-                {
+                None if entry.run == Run::Claiming => {
                     self.news |=
                         self.foreign_claims.insert(entry.group, entry.term) != Some(entry.term);
+                    if self.foreign_claims.len() > MAX_FOREIGN_CLAIMS {
+                        let other = self.foreign_claims.keys().find(|tag| **tag != entry.group);
+                        let other = other.copied();
+                        other.and_then(|tag| self.foreign_claims.remove(&tag));
+                    }
                 }
                 None => {
                     self.foreign_claims.remove(&entry.group);
@@ -216,7 +224,7 @@ impl Node {
         if differed.map_or(report.digests != mine.0, |former| former != report.digests) {
             self.out.emit(Event::ConfigDiffers {
                 peer: peer.clone(),
-                sections: differing(mine, report.digests),
+                sections: mine.differing(report.digests),
             });
         }
         for (id, term) in took {
@@ -405,8 +413,12 @@ impl Node {
             silence: silence.unwrap_or_default(),
             ping_silence: self.guard.ping.newest().map(|(_, at)| now - at),
         };
-        let held: Vec<GroupId> =
-            self.groups.iter().filter(|group| group.holds()).map(|group| group.id).collect();
+        let held: Vec<GroupId> = self
+            .groups
+            .iter()
+            .filter(|group| group.has_to_let_go(&self.config))
+            .map(|group| group.id)
+            .collect();
         for id in held {
             let because = because.clone();
             self.with_group(id, |group, ground, out| group.release(ground, because, out));
@@ -433,7 +445,7 @@ impl Node {
         let start = Instant::ZERO + timing.initdead;
         let join =
             [start, start.saturating_sub(timing.deadtime)].into_iter().filter(move |at| now < *at);
-        let holds = self.groups.iter().any(super::super::group::LocalGroup::holds);
+        let holds = self.groups.iter().any(|group| group.has_to_let_go(&self.config));
         let let_go = self
             .holds_until()
             .filter(|_| holds)
@@ -461,10 +473,4 @@ impl Node {
         let unix_ms = self.memory.unix_ms + self.now.as_micros() / 1000;
         Term((highest + 1).max(unix_ms) << 8 | u64::from(self.config.me.0))
     }
-}
-
-/// The sections of two configurations that differ.
-pub(super) fn differing(mine: Digests, theirs: [u32; 4]) -> Vec<Section> {
-    let pairs = Section::ALL.into_iter().zip(mine.0.into_iter().zip(theirs));
-    pairs.filter(|(_, (mine, theirs))| mine != theirs).map(|(section, _)| section).collect()
 }

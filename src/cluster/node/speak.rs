@@ -103,9 +103,10 @@ impl Node {
     }
 
     fn page(&mut self) -> Report {
-        let page: Vec<GroupId> = self.turn.iter().take(MAX_GROUPS_PER_PAGE).copied().collect();
-        if self.turn.len() > MAX_GROUPS_PER_PAGE {
-            self.turn.rotate_left(MAX_GROUPS_PER_PAGE);
+        let room = MAX_GROUPS_PER_PAGE.saturating_sub(self.foreign_claims.len());
+        let page: Vec<GroupId> = self.turn.iter().take(room).copied().collect();
+        if self.turn.len() > room {
+            self.turn.rotate_left(room);
         }
         let mut groups: Vec<GroupReport> =
             page.into_iter().filter_map(|id| self.group_report(id)).collect();
@@ -117,7 +118,7 @@ impl Node {
             consent: Some(*term),
             ability: Ability::Excluded,
         });
-        groups.extend(foreign.take(MAX_GROUPS_PER_PAGE - groups.len()));
+        groups.extend(foreign);
         let macs = self.own_macs.iter().take(MAX_MACS).copied().collect();
         Report { macs, groups, wishes: self.wishes.page(), ..self.short_report() }
     }
