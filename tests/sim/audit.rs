@@ -86,8 +86,8 @@ pub struct Auditor {
     /// Nodes that an operator truly found without power.
     pub confirmed: BTreeSet<NodeId>,
     cleared: BTreeMap<(Who, GroupId), Vec<(NodeId, Evidence)>>,
-    /// Terms that were used, by whom.
-    terms: BTreeMap<(GroupId, Term), Who>,
+    /// Terms that were used, by whom and when.
+    terms: BTreeMap<(GroupId, Term), (Who, Moment)>,
 }
 
 impl Auditor {
@@ -277,25 +277,33 @@ impl World {
         if let Some(wrong) = wrong {
             self.breach(Audit::Evidence, wrong);
         }
-        let highest = self
-            .auditor
-            .terms
-            .keys()
-            .filter(|(other, _)| *other == group)
-            .map(|(_, term)| *term)
-            .max();
-        let used = self.auditor.terms.insert((group, term), to);
-        if let Some(before) = used {
-            self.breach(Audit::Terms, format!("term {term} is given to {to:?} after {before:?}"));
-        } else if self.auditor.monotone_terms && highest.is_some_and(|highest| highest > term) {
-            self.breach(Audit::Terms, format!("term {term} comes after {highest:?}"));
-        }
+        self.note_term(to, group, term);
         let evidence = evidence.into_iter().flatten();
         let agreed = evidence
             .filter(|(_, evidence)| *evidence == Evidence::Consent)
             .map(|(peer, _)| peer)
             .collect();
         self.note_claim(to, group, agreed);
+    }
+
+    /// A term is used.
+    fn note_term(&mut self, to: Who, group: GroupId, term: Term) {
+        let now = self.now;
+        // Wall clocks differ by a few milliseconds, so two that start at the same moment have no order.
+        let moment = Duration::from_millis(10);
+        let before = self
+            .auditor
+            .terms
+            .iter()
+            .filter(|((other, _), (_, at))| *other == group && now.since(*at) > moment);
+        let highest = before.map(|((_, term), _)| *term).max();
+        if let Some(user) = self.auditor.terms.insert((group, term), (to, now)) {
+            self.breach(Audit::Terms, format!("term {term} is given to {to:?} after {user:?}"));
+        } else if let Some(highest) =
+            highest.filter(|highest| self.auditor.monotone_terms && *highest > term)
+        {
+            self.breach(Audit::Terms, format!("term {term} comes after {highest}"));
+        }
     }
 
     /// From now on a daemon takes a group for its own. What it knew at that moment decides what was promised.

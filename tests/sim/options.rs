@@ -140,7 +140,7 @@ impl Options {
             drift_ppm: rng.below(200),
             wall_steps: !disk_trouble && rng.chance(200),
             disk_trouble,
-            chaos: (timing.keepalive * 250).clamp(Duration::from_secs(10), Duration::from_secs(60)),
+            chaos: (timing.keepalive * 200).clamp(Duration::from_secs(8), Duration::from_secs(40)),
             pace: Duration::from_millis(400)
                 + timing.deadtime * u32::try_from(rng.between(2, 8)).unwrap(),
         }
