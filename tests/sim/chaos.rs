@@ -304,7 +304,10 @@ impl World {
                 let seconds = self.chaos.millis(100, 6000);
                 self.undo_after(length + seconds, Undo::Temper(node, resource));
             }
-            Fault::ResourceDies if state.runs && !state.is_address => {
+            // Nobody finds out where nobody looks.
+            Fault::ResourceDies
+                if state.runs && !state.is_address && self.options.monitor.is_some() =>
+            {
                 self.end_resource(node, resource, "it died")
             }
             Fault::AddressRemoved if state.runs && state.is_address => {

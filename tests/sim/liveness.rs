@@ -47,6 +47,7 @@ impl World {
             }
         }
         self.changed = true;
+        self.quiet_from = self.now + wait;
         let timing = self.options.timing;
         // Leases of addresses are whole seconds and end up to a third late; a hung agent is killed at its time.
         let lease =
@@ -144,7 +145,7 @@ impl World {
             let wrong = self.misplaced();
             if wrong.is_none()
                 && self.now.since(self.last_change) >= quiet
-                && self.now >= begin + quiet
+                && self.now >= begin.max(self.quiet_from) + quiet
             {
                 break;
             }
