@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-rings='fetch format build lint docs tidy shell unit golden sim cli agents netns'
+rings='fetch format build lint docs tidy shell unit golden sim cli net agents netns'
 inside=tests/inside.sh
 
 title() {
@@ -23,6 +23,7 @@ title() {
         shell) echo 'shellcheck of agents and scripts' ;;
         unit) echo 'each part alone, sockets and addresses in namespaces' ;;
         sim) echo 'whole clusters in virtual time, with faults' ;;
+        net) echo 'addresses, probes and pings between namespaces' ;;
         cli) echo 'the command line against a daemon' ;;
         agents) echo 'each agent alone, and through ocf-tester' ;;
         golden) echo 'datagrams and pages of released versions' ;;

@@ -131,6 +131,10 @@ pub(super) struct Peer {
     turn: usize,
     pub(super) links: Vec<LinkSight>,
     pub(super) judged_from: Instant,
+    /// When it was last found to be up.
+    last_up: Option<Instant>,
+    /// How long it had been away when it was found to be up again.
+    pub(super) silent_before: Option<Duration>,
     pub(super) next_ask: Instant,
 }
 
@@ -156,6 +160,8 @@ impl Peer {
             turn: 0,
             links: vec![LinkSight::default(); links],
             judged_from: Instant::ZERO,
+            last_up: None,
+            silent_before: None,
             next_ask: Instant::ZERO,
         }
     }
@@ -401,6 +407,9 @@ impl Peer {
             }
             Standing::Lost | Standing::Left | Standing::Dead { .. } => return None,
         };
+        if next == Standing::Up {
+            self.silent_before = self.last_up.replace(now).map(|last| now - last);
+        }
         (next != self.standing).then(|| std::mem::replace(&mut self.standing, next))
     }
 

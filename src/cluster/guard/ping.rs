@@ -27,6 +27,7 @@ pub(in crate::cluster) struct PingGuard {
     /// An answer counts for so long from when it was asked for.
     window: Duration,
     gap: Duration,
+    keepalive: Duration,
     asked: Option<Instant>,
     /// Since when answers never were further apart than `gap`.
     answers_since: Option<Instant>,
@@ -47,6 +48,7 @@ impl PingGuard {
             window: timing.deadtime / 2,
             // One lost ping is no gap.
             gap: (timing.deadtime / 2).max(timing.keepalive * 2),
+            keepalive: timing.keepalive,
             asked: None,
             answers_since: None,
             said_answers: None,
@@ -58,14 +60,25 @@ impl PingGuard {
         !self.targets.is_empty()
     }
 
-    /// When to ask next. `interval`: keepalive, or a quarter of it while a peer is late.
-    pub(in crate::cluster) fn next(&self, interval: Duration) -> Option<Instant> {
-        self.is_on().then(|| self.asked.map_or(Instant::ZERO, |asked| asked + interval))
+    /// When to ask next: every keepalive; four times as often while a peer is late, or no answer has come yet.
+    pub(in crate::cluster) fn next(&self, peers_are_late: bool) -> Option<Instant> {
+        if !self.is_on() {
+            return None;
+        }
+        let Some(asked) = self.asked else { return Some(Instant::ZERO) };
+        let answered = self.newest().is_some_and(|(_, at)| at >= asked);
+        let calm = answered && !peers_are_late;
+        Some(asked + if calm { self.keepalive } else { self.keepalive / 4 })
     }
 
     /// Ask if it is time.
-    pub(in crate::cluster) fn tick(&mut self, now: Instant, interval: Duration, out: &mut Outbox) {
-        if self.next(interval).is_none_or(|next| now < next) {
+    pub(in crate::cluster) fn tick(
+        &mut self,
+        now: Instant,
+        peers_are_late: bool,
+        out: &mut Outbox,
+    ) {
+        if self.next(peers_are_late).is_none_or(|next| now < next) {
             return;
         }
         self.asked = Some(now);

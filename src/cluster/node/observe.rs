@@ -270,7 +270,7 @@ impl Node {
                 }
                 Standing::Up => {
                     let Some(life) = &peer.life else { continue };
-                    let after = (former != Standing::Unknown).then_some(life.worst_silence);
+                    let after = peer.silent_before;
                     self.out.emit(Event::PeerUp {
                         peer: name(),
                         incarnation: life.incarnation,
@@ -319,8 +319,8 @@ impl Node {
 
     fn ping_and_probe(&mut self) {
         let saw = self.guard.ping.said_answers;
-        let interval = self.ping_interval();
-        self.guard.ping.tick(self.now, interval, &mut self.out);
+        let late = self.peers_are_late();
+        self.guard.ping.tick(self.now, late, &mut self.out);
         let sees = self.guard.ping.answers(self.now);
         if self.guard.ping.is_on() && saw != Some(sees) {
             self.guard.ping.said_answers = Some(sees);
@@ -336,11 +336,8 @@ impl Node {
         self.guard.probe(self.now, &self.config, &wanted, &mut self.out);
     }
 
-    fn ping_interval(&self) -> Duration {
-        let keepalive = self.config.timing.keepalive;
-        let calm =
-            |peer: &crate::cluster::peer::Peer| peer.standing == Standing::Up || peer.is_gone();
-        if self.peers.iter().all(calm) { keepalive } else { keepalive / 4 }
+    fn peers_are_late(&self) -> bool {
+        self.peers.iter().any(|peer| peer.standing != Standing::Up && !peer.is_gone())
     }
 
     /// Groups whose addresses are to be asked for: a silent peer may hold them, and this node could take them.
@@ -418,7 +415,7 @@ impl Node {
             Standing::Lost | Standing::Unknown | Standing::Left | Standing::Dead { .. } => None,
         });
         let links = self.peers.iter().filter_map(move |peer| peer.next_link_news(timing.deadtime));
-        let ping = self.guard.ping.next(self.ping_interval());
+        let ping = self.guard.ping.next(self.peers_are_late());
         let ping_ends =
             self.guard.ping.counts_until().filter(|until| *until >= now).map(|until| until + micro);
         let wanted = self.wanted_probes();
