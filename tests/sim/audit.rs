@@ -287,22 +287,24 @@ impl World {
         self.auditor.never_two.starts(to.node, group);
     }
 
-    /// A term is used.
+    /// A term is used: never before, and above each that this node could know of. What others did while it did not hear
+    /// them it learns from the wall clock, and that only from when it made its claim.
     fn note_term(&mut self, to: Who, group: GroupId, term: Term) {
-        let now = self.now;
-        // Wall clocks differ by a few milliseconds, so two that start at the same moment have no order.
-        let moment = Duration::from_millis(10);
-        let before = self
-            .auditor
+        let (now, auditor) = (self.now, &self.auditor);
+        let claims_age = auditor.timing.deadtime * 4;
+        let known = |user: &Who, at: Moment| {
+            user.node == to.node
+                || auditor.silent_since(to.node, user.node).0 > at
+                || now.since(at) > claims_age
+        };
+        let before = auditor
             .terms
             .iter()
-            .filter(|((other, _), (_, at))| *other == group && now.since(*at) > moment);
-        let highest = before.map(|((_, term), _)| *term).max();
+            .filter(|((other, _), (user, at))| *other == group && known(user, *at));
+        let highest = before.map(|((_, term), _)| *term).max().filter(|_| auditor.monotone_terms);
         if let Some(user) = self.auditor.terms.insert((group, term), (to, now)) {
             self.breach(Audit::Terms, format!("term {term} is given to {to:?} after {user:?}"));
-        } else if let Some(highest) =
-            highest.filter(|highest| self.auditor.monotone_terms && *highest > term)
-        {
+        } else if let Some(highest) = highest.filter(|highest| *highest > term) {
             self.breach(Audit::Terms, format!("term {term} comes after {highest}"));
         }
     }

@@ -93,6 +93,8 @@ impl World {
             FAULTS.iter().map(|(weight, fault, name)| (*weight, (*fault, *name))).collect();
         let (fault, name) = chaos.weighted(&table);
         self.chaos = chaos;
+        let (fault, name) =
+            if self.options.peaceful { (Fault::Operator, "operator") } else { (fault, name) };
         if self.strike(fault) {
             self.tally.count(name);
         }
