@@ -10,7 +10,6 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::types::{Config, Digests, Group, Resource, Section, Transport};
-use crate::cluster::time::micros;
 
 /// The digests of a file, from the configurations of all its nodes.
 pub(super) fn of(configs: &[Config]) -> Digests {
@@ -42,7 +41,7 @@ impl Canon {
     }
 
     fn time(&mut self, key: &str, value: Duration) {
-        self.put(key, &micros(value).to_string());
+        self.put(key, &value.as_micros().to_string());
     }
 }
 
@@ -121,7 +120,7 @@ fn groups(hash: &mut Canon, config: &Config, configs: &[Config]) {
 fn put_resource(hash: &mut Canon, resource: &Resource) {
     hash.put("resource", &resource.name);
     hash.put("agent", &resource.agent.0);
-    hash.put("monitor", &resource.monitor.map_or(0, micros).to_string());
+    hash.put("monitor", &resource.monitor.map_or(0, |interval| interval.as_micros()).to_string());
     hash.time("start", resource.timeout.start);
     hash.time("stop", resource.timeout.stop);
     hash.time("timeout", resource.timeout.monitor);

@@ -19,11 +19,18 @@ impl Moment {
         Self(read(ClockId::CLOCK_BOOTTIME))
     }
 
-    /// The moment at which the wall clock showed this, as far as it was not stepped since.
+    /// The moment at which the wall clock showed this, as far as it was not stepped since; `wall`: what it showed at a
+    /// known moment, the same for all times that are to stay in order.
     #[must_use]
-    pub fn from_unix_millis(millis: u64) -> Self {
-        let ago = read(ClockId::CLOCK_REALTIME).saturating_sub(Duration::from_millis(millis));
-        Self(read(ClockId::CLOCK_BOOTTIME).saturating_sub(ago))
+    pub fn from_unix_millis(millis: u64, wall: (Duration, Self)) -> Self {
+        let (showed, moment) = wall;
+        Self(moment.0.saturating_sub(showed.saturating_sub(Duration::from_millis(millis))))
+    }
+
+    /// What the wall clock shows now, as time since the Unix epoch.
+    #[must_use]
+    pub fn wall() -> (Duration, Self) {
+        (read(ClockId::CLOCK_REALTIME), Self::now())
     }
 
     /// Milliseconds since another moment; negative before it.
@@ -63,7 +70,8 @@ mod tests {
     fn wall_time_is_found_again_on_the_boot_clock() {
         let wall = read(ClockId::CLOCK_REALTIME);
         let now = Moment::now();
-        let found = Moment::from_unix_millis(u64::try_from(wall.as_millis()).unwrap());
+        let found =
+            Moment::from_unix_millis(u64::try_from(wall.as_millis()).unwrap(), Moment::wall());
         assert!(found.millis_after(now).abs() < 100.0, "{found:?} {now:?}");
     }
 

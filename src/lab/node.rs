@@ -240,13 +240,14 @@ impl Node {
         if !output.status.success() {
             return Err(broken(output.status.to_string()));
         }
+        let wall = Moment::wall();
         text.lines()
             .map(|line| {
                 serde_json::from_str::<Record>(line).map_err(|error| broken(error.to_string()))
             })
             .map(|record| {
                 let Record { unix_ms, event, .. } = record?;
-                Ok(Happening { moment: Moment::from_unix_millis(unix_ms), event })
+                Ok(Happening { moment: Moment::from_unix_millis(unix_ms, wall), event })
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! What stands between a silent peer and split brain: `ping` and `arp`, and the operator's word.
 //!
-//! It owns the only way to a [`Proof`], and with it to a [`Permit`] to start a group; and, for a holder, the moment at
+//! It owns the only way to a `Proof`, and with it to a `Permit` to start a group; and, for a holder, the moment at
 //! which a peer may act. It starts nothing and stops nothing itself. Driven by the node, after each input.
 
 mod arp;

@@ -141,8 +141,12 @@ impl Pair {
                         self.running.remove(&(me, resource));
                         ExitCode::Success
                     }
-                    _ if runs => ExitCode::Success,
-                    _ => ExitCode::NotRunning,
+                    Action::Monitor | Action::ValidateAll | Action::MetaData if runs => {
+                        ExitCode::Success
+                    }
+                    Action::Monitor | Action::ValidateAll | Action::MetaData => {
+                        ExitCode::NotRunning
+                    }
                 };
                 self.tell(
                     me,
