@@ -88,6 +88,8 @@ pub struct Auditor {
     /// Nodes that an operator truly found without power.
     pub confirmed: BTreeSet<NodeId>,
     cleared: BTreeMap<(Who, GroupId), Vec<(NodeId, Evidence)>>,
+    /// When each life ended otherwise than in order.
+    died: BTreeMap<Who, Moment>,
     /// Terms that were used, by whom and when.
     terms: BTreeMap<(GroupId, Term), (Who, Moment)>,
 }
@@ -112,6 +114,7 @@ impl Auditor {
             goodbyes: BTreeSet::new(),
             confirmed: BTreeSet::new(),
             cleared: BTreeMap::new(),
+            died: BTreeMap::new(),
             terms: BTreeMap::new(),
         }
     }
@@ -120,6 +123,10 @@ impl Auditor {
         self.born.insert(who.node, now);
         self.acknowledged.retain(|(node, _), _| *node != who.node);
         self.proven.retain(|(node, _), _| *node != who.node);
+    }
+
+    pub fn life_ended(&mut self, who: Option<Who>, now: Moment) {
+        self.died.extend(who.map(|who| (who, now)));
     }
 
     pub fn ping_answered(&mut self, who: Who, now: Moment) {
@@ -302,7 +309,15 @@ impl World {
             .iter()
             .filter(|((other, _), (user, at))| *other == group && known(user, *at));
         let highest = before.map(|((_, term), _)| *term).max().filter(|_| auditor.monotone_terms);
-        if let Some(user) = self.auditor.terms.insert((group, term), (to, now)) {
+        let before = self.auditor.terms.insert((group, term), (to, now));
+        // A term is kept on disk, but nothing waits for the disk.
+        let unwritten = |user: &Who, at: Moment| {
+            let died = self.auditor.died.get(user).copied().unwrap_or(now);
+            user.node == to.node && died.since(at) <= Duration::from_millis(30)
+        };
+        let before =
+            before.filter(|(user, at)| self.auditor.monotone_terms || !unwritten(user, *at));
+        if let Some(user) = before {
             self.breach(Audit::Terms, format!("term {term} is given to {to:?} after {user:?}"));
         } else if let Some(highest) = highest.filter(|highest| *highest > term) {
             self.breach(Audit::Terms, format!("term {term} comes after {highest}"));

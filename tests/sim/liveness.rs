@@ -47,7 +47,6 @@ impl World {
             }
         }
         self.changed = true;
-        self.quiet_from = self.now + wait;
         let timing = self.options.timing;
         // Leases of addresses are whole seconds and end up to a third late; a hung agent is killed at its time.
         let lease =
@@ -75,11 +74,16 @@ impl World {
             }
         }
         self.power_on(node);
+        let lost = self.options.monitor.is_none()
+            && self
+                .seen_as(node, ResourceState::Started)
+                .iter()
+                .any(|resource| !self.machine(node).state(*resource).runs);
         let now = self.now;
         match self.machine(node).life.as_ref().map(|life| (life.ledger.ends, life.ledger.able_at)) {
             None => self.start_daemon(node),
-            Some((false, None)) => {}
-            Some((false, Some(able_at))) if able_at <= now + PATIENCE => {
+            Some((false, None)) if !lost => {}
+            Some((false, Some(able_at))) if able_at <= now + PATIENCE && !lost => {
                 wait = wait.max(able_at.since(now))
             }
             Some(_) => {
@@ -157,11 +161,11 @@ impl World {
             let wrong = self.misplaced();
             if wrong.is_none()
                 && self.now.since(self.last_change) >= quiet
-                && self.now >= begin.max(self.quiet_from) + quiet
+                && self.now >= begin.max(self.able_at()) + quiet
             {
                 break;
             }
-            if self.now > bound + quiet {
+            if self.now > bound.max(self.able_at()) + quiet {
                 let wrong = wrong.unwrap_or_else(|| "groups move again and again".to_owned());
                 let (picture, minds) = (self.picture(), self.minds());
                 self.breach(Audit::SoonOne, format!("{wrong}; {picture}{minds}"));
@@ -178,6 +182,12 @@ impl World {
         }
         self.last_words();
         self.run_until(self.now)
+    }
+
+    /// When the last of what failed somewhere may be tried again.
+    fn able_at(&self) -> Moment {
+        let lives = self.machines.iter().filter_map(|machine| machine.life.as_ref());
+        lives.filter_map(|life| life.ledger.able_at).max().unwrap_or_default()
     }
 
     /// What must be true in the end.

@@ -189,11 +189,20 @@ impl World {
         if overlap.until.is_some_and(|until| now > until) {
             self.breach(Audit::NeverTwo, format!("{words} though it woke long enough ago"));
         }
+        // What has no address ends only when its agent ends it.
+        let bounded = self.has_address(group)
+            || [a, b].into_iter().all(|node| self.machine(node).unruly.is_none());
         let joined = self.auditor.never_two.joined.get(&(a, b)).and_then(|span| span.since);
-        if joined.is_some_and(|since| now.since(since.max(overlap.began)) > self.resolves_within())
+        if bounded
+            && joined
+                .is_some_and(|since| now.since(since.max(overlap.began)) > self.resolves_within())
         {
             self.breach(Audit::NeverTwo, format!("{words} though they can talk about it"));
         }
+    }
+
+    fn has_address(&self, group: GroupId) -> bool {
+        self.configs[0].group(group).resources.iter().any(|resource| resource.address.is_some())
     }
 
     /// Two that hold and hear each other have settled it by then.
@@ -233,13 +242,11 @@ impl World {
         let deadtime = self.options.timing.deadtime;
         let pair = (taker.min(holder), taker.max(holder));
         let (since, met) = claim.silent_since[usize::from(holder.0)];
-        let resources = &self.configs[0].group(group).resources;
-        let has_address = resources.iter().any(|resource| resource.address.is_some());
         let during =
             |span: Option<&Span>, from: Moment| span.is_some_and(|span| span.between(from, until));
         let parted = during(watch.parted.get(&pair), since);
         let asleep = until == self.now && during(watch.asleep.get(&holder), since);
-        if !has_address {
+        if !self.has_address(group) {
             // Processes outlive their daemon and are not bounded by any lease at these levels.
             let unruly =
                 [taker, holder].into_iter().any(|node| self.machine(node).unruly.is_some());
