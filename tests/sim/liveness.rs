@@ -26,7 +26,7 @@ impl World {
     /// Faults end; what only a human can mend is mended by one. Returns by when all must be in its place.
     pub fn calm(&mut self, absent: Option<NodeId>) -> Moment {
         self.narrate(|| "=== faults end ===".to_owned());
-        self.chaos_until = self.now;
+        self.forget_faults();
         let mended = self.network.all_broken();
         self.mend(&mended);
         self.undo(Undo::Weather);
@@ -82,6 +82,13 @@ impl World {
         let now = self.now;
         match self.machine(node).life.as_ref().map(|life| (life.ledger.ends, life.ledger.able_at)) {
             None => self.start_daemon(node),
+            Some((true, _)) => {
+                // It ends in its own time, and whoever started it does so again.
+                for second in 1..10 {
+                    self.undo_after(Duration::from_secs(second), Undo::Start(node));
+                }
+                wait = Duration::from_secs(10);
+            }
             Some((false, None)) if !lost => {}
             Some((false, Some(able_at))) if able_at <= now + PATIENCE && !lost => {
                 wait = wait.max(able_at.since(now))
