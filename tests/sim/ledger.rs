@@ -40,6 +40,8 @@ pub struct Ledger {
     stopping: BTreeSet<GroupId>,
     /// When it may try again what failed on it, if anything did.
     pub able_at: Option<Moment>,
+    /// It was told to end.
+    pub ends: bool,
     /// Commands without a reply.
     pub clients: BTreeSet<ClientId>,
 }
@@ -123,7 +125,10 @@ impl World {
                 life.ledger.clients.insert(*client);
                 self.tell(to.node, || format!("{author} asks: {command:?}"));
             }
-            Input::Shutdown => self.tell(to.node, || "is told to end".to_owned()),
+            Input::Shutdown => {
+                self.note_ledger(to, |ledger| ledger.ends = true);
+                self.tell(to.node, || "is told to end".to_owned());
+            }
             Input::Rejected { why, .. } => self.tally.count(reject_name(*why)),
             Input::Restored(_)
             | Input::OwnMacs(_)
@@ -233,11 +238,6 @@ impl World {
                         ledger.stopping.remove(&group);
                     });
                     self.note_starting(to, group, GroupTag::of(name), *term);
-                }
-            }
-            Event::GroupAdopted { group: name, .. } => {
-                if let Some(group) = group(name) {
-                    self.note_claim(to, group, Vec::new());
                 }
             }
             Event::GroupStopping { group: name, .. } => {

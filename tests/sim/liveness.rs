@@ -47,6 +47,7 @@ impl World {
             }
         }
         self.changed = true;
+        self.quiet_from = self.now + wait;
         let timing = self.options.timing;
         // Leases of addresses are whole seconds and end up to a third late; a hung agent is killed at its time.
         let lease =
@@ -58,34 +59,46 @@ impl World {
     /// A human looks after one machine. Returns how long what was done there may take to be noticed.
     fn restore(&mut self, node: NodeId) -> Duration {
         let mut wait = Duration::ZERO;
-        for resource in self.blocked(node) {
+        for resource in self.seen_as(node, ResourceState::Blocked) {
             self.end_resource(node, resource, "a human stopped it");
             wait = BLOCKED_PROBE;
         }
+        // What an agent's lie hid, or an agent of a dead daemon started late, no daemon looks for.
+        if self.machine(node).unruly.is_some() {
+            for stray in self.seen_as(node, ResourceState::Stopped) {
+                if self.machine(node).state(stray).runs
+                    && !self.machine(node).state(stray).is_address
+                {
+                    self.tally.count("stray process");
+                    self.end_resource(node, stray, "a human found it");
+                }
+            }
+        }
         self.power_on(node);
         let now = self.now;
-        match self.machine(node).life.as_ref().map(|life| life.ledger.able_at) {
+        match self.machine(node).life.as_ref().map(|life| (life.ledger.ends, life.ledger.able_at)) {
             None => self.start_daemon(node),
-            Some(Some(able_at)) if able_at > now + PATIENCE => {
+            Some((false, None)) => {}
+            Some((false, Some(able_at))) if able_at <= now + PATIENCE => {
+                wait = wait.max(able_at.since(now))
+            }
+            Some(_) => {
                 self.kill_daemon(node);
                 self.undo_after(Duration::from_millis(50), Undo::Start(node));
             }
-            Some(Some(able_at)) => wait = wait.max(able_at.since(now)),
-            Some(None) => {}
         }
         wait
     }
 
-    /// What a node's status shows as blocked.
-    fn blocked(&self, node: NodeId) -> Vec<ResourceId> {
+    /// Resources that a node's status shows so.
+    fn seen_as(&self, node: NodeId, state: ResourceState) -> Vec<ResourceId> {
         let Some(life) = &self.machine(node).life else { return Vec::new() };
         let snapshot = life.door.snapshot(life.clock.read(self.now));
         let groups = (0_u16..).map(GroupId).zip(&snapshot.groups);
         groups
             .flat_map(|(group, view)| {
-                let blocked = (0_u16..)
-                    .zip(&view.resources)
-                    .filter(|(_, view)| view.state == ResourceState::Blocked);
+                let blocked =
+                    (0_u16..).zip(&view.resources).filter(|(_, view)| view.state == state);
                 blocked.map(move |(index, _)| ResourceId { group, index })
             })
             .collect()
@@ -144,7 +157,7 @@ impl World {
             let wrong = self.misplaced();
             if wrong.is_none()
                 && self.now.since(self.last_change) >= quiet
-                && self.now >= begin + quiet
+                && self.now >= begin.max(self.quiet_from) + quiet
             {
                 break;
             }
