@@ -175,6 +175,9 @@ impl EventLoop {
             };
             self.inbox.push_back(Input::LinkChanged { link, state });
         }
+        if !self.waiting.is_empty() {
+            self.next_retry = self.next_retry.min(now + RETRY);
+        }
         let pings = self
             .pinger
             .expire(now)
