@@ -20,6 +20,13 @@ pub(super) struct Sight {
     pub(super) blind: bool,
 }
 
+impl Sight {
+    /// It sees a ping node now, and has not lost sight of it for a while.
+    pub(super) fn sees(&self) -> bool {
+        self.answers && !self.blind
+    }
+}
+
 /// A node that had lost its ping node is able again after it answered for so many deadtimes: no ping-pong.
 const HOLD_DOWN_DEADTIMES: u32 = 5;
 
