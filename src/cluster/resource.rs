@@ -276,11 +276,9 @@ impl LocalResource {
         }
     }
 
-    /// When [`keep`](Self::keep) or [`probe`](Self::probe) has something to do next. `may_renew`: whether there is a right to.
+    /// When [`keep`](Self::keep) has something to do next. `may_renew`: whether there is a right to.
     pub(super) fn next(&self, spec: &Resource, may_renew: bool) -> Option<Instant> {
         match self.doing {
-            Doing::Unknown(None) => Some(Instant::ZERO),
-            Doing::Blocked(None) => Some(self.next_look),
             Doing::Started => {
                 let monitor =
                     (spec.monitor.is_some() && self.monitor.is_none()).then_some(self.next_look);
@@ -290,13 +288,23 @@ impl LocalResource {
                 let address = address.map(|at| at.min(self.next_announcement));
                 monitor.into_iter().chain(address).min()
             }
-            Doing::Unknown(Some(_))
-            | Doing::Blocked(Some(_))
+            Doing::Unknown(_)
+            | Doing::Blocked(_)
             | Doing::Stopped
             | Doing::Starting(_)
             | Doing::Failed
             | Doing::Stopping(_) => None,
         }
+    }
+
+    /// When a blocked one is to be looked at next.
+    pub(super) fn next_blocked_probe(&self) -> Option<Instant> {
+        matches!(self.doing, Doing::Blocked(None)).then_some(self.next_look)
+    }
+
+    /// Whether its stop failed.
+    pub(super) fn is_blocked(&self) -> bool {
+        matches!(self.doing, Doing::Blocked(_))
     }
 
     /// Whether it runs.

@@ -386,6 +386,10 @@ impl fmt::Display for DoubtAbout<'_> {
         match doubt {
             Doubt::NoConsent => write!(f, "{peer} is up and has not agreed yet"),
             Doubt::RunsThere => write!(f, "{peer} is up and runs it"),
+            Doubt::StopFailed => write!(
+                f,
+                "a stop failed on {peer} before it fell silent: some of it may still run there, whatever the guard says"
+            ),
             Doubt::NotLostYet { silence } => {
                 write!(f, "{peer} is silent for {}, not lost yet", Span(*silence))
             }

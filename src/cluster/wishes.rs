@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::wire::{GroupTag, MAX_AUTHOR, MAX_WISHES_PER_PAGE, NodeTag, Wish, WishSubject};
+use crate::wire::{
+    GroupTag, MAX_AUTHOR, MAX_STAMP, MAX_WISHES_PER_PAGE, NodeTag, Wish, WishSubject,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
@@ -29,7 +31,8 @@ impl Wishes {
     /// Take in a wish. Whether it is news.
     pub(super) fn merge(&mut self, wish: &Wish) -> bool {
         let key = key(&wish.subject);
-        if self.known.get(&key).is_some_and(|known| known.stamp >= wish.stamp) {
+        let known = self.known.get(&key).is_some_and(|known| known.stamp >= wish.stamp);
+        if known || wish.stamp > MAX_STAMP {
             return false;
         }
         self.known.insert(key, wish.clone());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{GroupId, LinkId, NodeId, ResourceId};
-use crate::wire::{ClusterTag, GroupTag, NodeTag};
+use crate::wire::{ClusterTag, GroupTag, NodeTag, WishSubject};
 
 /// A whole valid configuration, with values by node resolved for `me`. Tags are unique, ids are in range, every group
 /// has a resource, every node has an address on every unicast link.
@@ -275,6 +275,15 @@ impl Config {
     #[must_use]
     pub fn group_by_tag(&self, tag: GroupTag) -> Option<GroupId> {
         self.group_ids().find(|id| self.group(*id).tag == tag)
+    }
+
+    /// Whether a wish is about a node or a group of this configuration.
+    #[must_use]
+    pub fn knows(&self, subject: &WishSubject) -> bool {
+        match subject {
+            WishSubject::Standby { node, .. } => self.node_by_tag(*node).is_some(),
+            WishSubject::Location { group, .. } => self.group_by_tag(*group).is_some(),
+        }
     }
 
     /// The group with this name.

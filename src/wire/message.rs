@@ -68,6 +68,11 @@ pub struct Nonce(pub u64);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Term(pub u64);
 
+impl Term {
+    /// The highest that is believed, some million years from now: above it nobody could make a higher one.
+    pub const MOST: Self = Self(u64::MAX >> 1);
+}
+
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0 >> 8, self.0 & 0xff)
@@ -288,7 +293,8 @@ pub enum Ability {
 pub struct Wish {
     /// What is wished.
     pub subject: WishSubject,
-    /// Unix milliseconds of the wish in the upper 56 bits, index of the node that took it in the lower 8.
+    /// Unix milliseconds of the wish in the upper 56 bits, index of the node that took it in the lower 8. At most
+    /// [`MAX_STAMP`].
     pub stamp: u64,
     /// Who asked, as the system names the user. At most [`MAX_AUTHOR`] bytes.
     pub author: String,
@@ -296,6 +302,9 @@ pub struct Wish {
 
 /// Bytes of a wish's author.
 pub const MAX_AUTHOR: usize = 32;
+
+/// Stamp of a wish: above it nobody could make a higher one.
+pub const MAX_STAMP: u64 = u64::MAX >> 1;
 
 /// What an operator wishes of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

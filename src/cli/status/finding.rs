@@ -141,6 +141,7 @@ fn advice(peer: &str, doubt: &Doubt) -> Vec<String> {
         Doubt::Unwitnessed { .. } => {
             vec!["look at the service network: cable, switch, interface".to_owned(), vouch]
         }
+        Doubt::StopFailed => vec![vouch],
         Doubt::NoConsent
         | Doubt::RunsThere
         | Doubt::NotLostYet { .. }

@@ -272,7 +272,11 @@ impl LocalGroup {
                     self.term = Term::default();
                 }
             }
-            Running::Blocked => self.look(ground, out),
+            Running::Blocked => {
+                for resource in self.resources.iter_mut().filter(|resource| resource.is_blocked()) {
+                    resource.probe(ground.now, ground.config.resource(resource.id), out);
+                }
+            }
         }
     }
 
@@ -285,7 +289,7 @@ impl LocalGroup {
         let next = self
             .resources
             .iter_mut()
-            .find(|resource| matches!(resource.doing, Doing::Unknown(None) | Doing::Blocked(_)));
+            .find(|resource| matches!(resource.doing, Doing::Unknown(None)));
         if let Some(next) = next {
             next.probe(ground.now, ground.config.resource(next.id), out);
         }
@@ -349,11 +353,14 @@ impl LocalGroup {
             Failure::Hard => None,
         });
         let live = match self.running {
-            Running::Started { .. } | Running::Starting { .. } | Running::Blocked => {
+            Running::Started { .. } | Running::Starting { .. } => {
                 let next = |resource: &LocalResource| {
                     resource.next(ground.config.resource(resource.id), may_renew)
                 };
                 self.resources.iter().filter_map(next).min()
+            }
+            Running::Blocked => {
+                self.resources.iter().filter_map(LocalResource::next_blocked_probe).min()
             }
             // These wait for answers alone.
             Running::Unknown

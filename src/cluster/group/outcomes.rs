@@ -9,7 +9,7 @@ use crate::agent::{Action, ExitCode, Outcome};
 use crate::cluster::event::{Event, Recovery, StopReason};
 use crate::cluster::io::{AddressNotice, OpId, RenewOutcome};
 use crate::cluster::outbox::Outbox;
-use crate::cluster::resource::Doing;
+use crate::cluster::resource::{Doing, LocalResource};
 use crate::cluster::time::Instant;
 use crate::config::{Config, ResourceId};
 
@@ -36,8 +36,10 @@ impl LocalGroup {
                 if outcome.is_not_running() {
                     resource.doing = Doing::Stopped;
                     resource.failure = None;
-                    out.emit(Event::GroupUnblocked { group: self.name(ground.config) });
-                    self.running = Running::Stopping { since: ground.now };
+                    if !self.resources.iter().any(LocalResource::is_blocked) {
+                        out.emit(Event::GroupUnblocked { group: self.name(ground.config) });
+                        self.running = Running::Stopping { since: ground.now };
+                    }
                 } else {
                     resource.doing = Doing::Blocked(None);
                 }

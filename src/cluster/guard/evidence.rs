@@ -74,6 +74,8 @@ pub enum Doubt {
     NoConsent,
     /// It is up, and runs it.
     RunsThere,
+    /// It is silent, and a stop failed there before.
+    StopFailed,
     /// It is not lost yet.
     NotLostYet {
         /// No round trip for so long.

@@ -142,6 +142,10 @@ impl Guard {
     ) -> Result<Proof, Doubt> {
         let lasting = now + self.deadtime;
         let proof = |evidence, until| Proof { peer: peer.id, evidence, until };
+        // Whoever was gone may have come back while this node stood still.
+        if peer.is_gone() && self.just_paused(now) {
+            return Err(Doubt::JustPaused);
+        }
         match &peer.standing {
             Standing::Left => Ok(proof(Evidence::Goodbye, lasting)),
             Standing::Dead { author } => {
@@ -165,10 +169,18 @@ impl Guard {
                 if silence <= self.deadtime {
                     return Err(Doubt::NotLostYet { silence });
                 }
+                // What did not stop when it was told to does not stop for a silence either (P6).
+                if peer.report(about.group).is_some_and(|report| report.run == Run::Blocked) {
+                    return Err(Doubt::StopFailed);
+                }
                 let evidence = self.silence_means_death(now, about, peer, silence)?;
                 Ok(proof(evidence, lasting))
             }
         }
+    }
+
+    fn just_paused(&self, now: Instant) -> bool {
+        self.resumed.is_some_and(|resumed| now < resumed + self.deadtime)
     }
 
     fn silence_means_death(
@@ -178,7 +190,7 @@ impl Guard {
         peer: &Peer,
         silence: Duration,
     ) -> Result<Evidence, Doubt> {
-        if self.resumed.is_some_and(|resumed| now < resumed + self.deadtime) {
+        if self.just_paused(now) {
             return Err(Doubt::JustPaused);
         }
         if self.ping.is_on() {

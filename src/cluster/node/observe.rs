@@ -35,6 +35,7 @@ impl Node {
         for (tag, term) in &memory.terms {
             if let Some(id) = self.config.group_by_tag(*tag)
                 && let Some(group) = self.groups.get_mut(usize::from(id.0))
+                && *term <= Term::MOST
             {
                 group.highest = group.highest.max(*term);
             }
@@ -93,10 +94,14 @@ impl Node {
         self.out.emit(Event::Paused { gap });
         self.resumed = Some(now);
         self.guard.paused(now);
-        // A peer's moment counts from before the pause, whatever this node thinks of the silence.
-        let passed =
-            |peer: &crate::cluster::peer::Peer| peer.waits_until().is_none_or(|until| until <= now);
-        let may_have_acted = self.peers.iter().any(|peer| !peer.is_gone() && passed(peer));
+        // A peer's moment counts from before the pause, whatever this node thinks of the silence. One that was gone may
+        // have come back, and waited for no less than a deadtime.
+        let deadtime = self.config.timing.deadtime;
+        let passed = |peer: &crate::cluster::peer::Peer| match peer.is_gone() {
+            true => gap > deadtime,
+            false => peer.waits_until().is_none_or(|until| until <= now),
+        };
+        let may_have_acted = self.peers.iter().any(passed);
         for peer in &mut self.peers {
             peer.judged_from = now;
         }
@@ -182,7 +187,8 @@ impl Node {
     fn report(&mut self, from: NodeId, report: &Report) {
         let mine = self.config.digests;
         let mut learnt = false;
-        for wish in &report.wishes {
+        // Those about what this node does not know are others' to keep, and might be without end.
+        for wish in report.wishes.iter().filter(|wish| self.config.knows(&wish.subject)) {
             learnt |= self.wishes.merge(wish);
         }
         let mut groups = Vec::new();
@@ -230,6 +236,7 @@ impl Node {
             let known = entry.highest.max(entry.term);
             if let Some(group) = self.groups.get_mut(usize::from(id.0))
                 && known > group.highest
+                && known <= Term::MOST
             {
                 group.highest = known;
                 learnt = true;
@@ -384,9 +391,12 @@ impl Node {
             if sight.answers != answers {
                 (sight.answers, sight.since) = (answers, now);
             }
-            let bound = if answers { deadtime * HOLD_DOWN_DEADTIMES } else { deadtime };
+        }
+        // What a node said last stands while it is silent, and its time is judged all the same.
+        for sight in self.sights.values_mut() {
+            let bound = if sight.answers { deadtime * HOLD_DOWN_DEADTIMES } else { deadtime };
             if now - sight.since >= bound {
-                sight.blind = !answers;
+                sight.blind = !sight.answers;
             }
         }
     }

@@ -247,7 +247,8 @@ impl Node {
             Doubt::PingSilent { .. }
             | Doubt::AddressAnswers { .. }
             | Doubt::AddressConflict { .. }
-            | Doubt::Unwitnessed { .. } => true,
+            | Doubt::Unwitnessed { .. }
+            | Doubt::StopFailed => true,
             Doubt::NoConsent
             | Doubt::RunsThere
             | Doubt::NotLostYet { .. }
