@@ -243,7 +243,7 @@ impl World {
         if !self.machine(node).state(resource).runs {
             return;
         }
-        self.announced.insert(resource, node);
+        self.announced.insert(resource, (node, self.machine(node).lives));
         let mac = self.machine(node).mac;
         for other in self.nodes() {
             let machine = self.machine(other);
