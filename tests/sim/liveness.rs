@@ -87,7 +87,7 @@ impl World {
             }
             Some((false, None)) if !lost => {}
             Some((false, Some(able_at))) if able_at <= now + PATIENCE && !lost => {
-                wait = wait.max(able_at.since(now))
+                wait = wait.max(able_at.since(now));
             }
             Some(_) => {
                 self.kill_daemon(node);

@@ -263,7 +263,7 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Datagram { to, from, link, heartbeat } => {
-                self.datagram_arrives(to, from, link, &heartbeat)
+                self.datagram_arrives(to, from, link, &heartbeat);
             }
             Happening::Answer { to, input } => self.arrive(to, *input),
             Happening::Turn { to } => self.turn(to),
