@@ -268,7 +268,7 @@ impl World {
                     wrong = Some(format!(
                         "{name} starts without a word about {}",
                         NAMES[usize::from(peer.0)]
-                    ))
+                    ));
                 }
                 Some((_, Evidence::Consent))
                     if !self.auditor.consents.contains(&(peer, tag, term)) =>

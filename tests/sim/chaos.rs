@@ -310,7 +310,7 @@ impl World {
             Fault::ResourceDies
                 if state.runs && !state.is_address && self.options.monitor.is_some() =>
             {
-                self.end_resource(node, resource, "it died")
+                self.end_resource(node, resource, "it died");
             }
             Fault::AddressRemoved if state.runs && state.is_address => {
                 self.end_resource(node, resource, "somebody removed it");

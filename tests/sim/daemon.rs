@@ -235,7 +235,7 @@ impl World {
                 if life.sent.len() > SENT {
                     life.sent.pop_front();
                 }
-                self.send(to.node, link, destination, heartbeat);
+                self.send(to.node, link, destination, *heartbeat);
             }
             Output::Ping { op, target, deadline } => self.ping(to, op, target, deadline),
             Output::Probe { op, address, neighbours, deadline } => {

@@ -98,10 +98,10 @@ impl World {
                 let Some(life) = self.life_mut(to) else { return };
                 match life.ledger.open.remove(op) {
                     Some(Some((resource, action))) => {
-                        life.ledger.agent_answered(resource, action, outcome)
+                        life.ledger.agent_answered(resource, action, outcome);
                     }
                     Some(None) | None => {
-                        self.breach(Audit::Requests, format!("{op:?} answered as an agent"))
+                        self.breach(Audit::Requests, format!("{op:?} answered as an agent"));
                     }
                 }
                 if !outcome.is_success() {
@@ -150,7 +150,7 @@ impl World {
         let ledger = &mut life.ledger;
         match output {
             Output::Send { link, to: destination, heartbeat } => {
-                self.note_send(to, *link, *destination, heartbeat)
+                self.note_send(to, *link, *destination, heartbeat);
             }
             Output::RunAgent { op, resource, action, .. } => {
                 if !ledger.asked.insert(*op) {

@@ -58,10 +58,6 @@ impl World {
     /// A human looks after one machine. Returns how long what was done there may take to be noticed.
     fn restore(&mut self, node: NodeId) -> Duration {
         let mut wait = Duration::ZERO;
-        for resource in self.seen_as(node, ResourceState::Blocked) {
-            self.end_resource(node, resource, "a human stopped it");
-            wait = BLOCKED_PROBE;
-        }
         // What an agent's lie hid, or an agent of a dead daemon started late, no daemon looks for.
         if self.machine(node).unruly.is_some() {
             for stray in self.seen_as(node, ResourceState::Stopped) {
@@ -91,7 +87,7 @@ impl World {
             }
             Some((false, None)) if !lost => {}
             Some((false, Some(able_at))) if able_at <= now + PATIENCE && !lost => {
-                wait = wait.max(able_at.since(now))
+                wait = wait.max(able_at.since(now));
             }
             Some(_) => {
                 self.kill_daemon(node);
@@ -99,6 +95,20 @@ impl World {
             }
         }
         wait
+    }
+
+    /// A human stops by hand what is blocked, wherever status shows that. Whether anything was.
+    fn end_blocked(&mut self) -> bool {
+        let mut any = false;
+        for node in self.nodes() {
+            for resource in self.seen_as(node, ResourceState::Blocked) {
+                if self.machine(node).state(resource).runs {
+                    self.end_resource(node, resource, "a human stopped it");
+                    any = true;
+                }
+            }
+        }
+        any
     }
 
     /// Resources that a node's status shows so.
@@ -160,11 +170,14 @@ impl World {
     }
 
     /// Wait until all is in its place and quiet, at the latest until `bound`; then see that it stays so.
-    pub fn settle(&mut self, bound: Moment) -> Result<(), Violation> {
+    pub fn settle(&mut self, mut bound: Moment) -> Result<(), Violation> {
         let (begin, timing) = (self.now, self.options.timing);
         let quiet = timing.deadtime * 6 + Duration::from_secs(2);
         loop {
             self.run_until(self.now + Duration::from_millis(20))?;
+            if self.end_blocked() {
+                bound = bound.max(self.now + BLOCKED_PROBE);
+            }
             let wrong = self.misplaced();
             if wrong.is_none()
                 && self.now.since(self.last_change) >= quiet
@@ -201,11 +214,10 @@ impl World {
     fn last_words(&mut self) {
         for resource in self.resources() {
             let holder = self.place_of(resource.group);
-            if self.machine(NodeId(0)).state(resource).is_address
-                && self.announced.get(&resource).copied() != holder
-            {
-                let (name, last) =
-                    (self.resource_name(resource), self.announced.get(&resource).copied());
+            let Some((last, life)) = self.announced.get(&resource).copied() else { continue };
+            // Of one that died meanwhile, unmet, the holder knows nothing: its refresh of each minute mends that.
+            if holder != Some(last) && self.machine(last).lives == life {
+                let name = self.resource_name(resource);
                 self.breach(
                     Audit::Announced,
                     format!("{name} is on {holder:?}, last announced by {last:?}"),
