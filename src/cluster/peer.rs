@@ -114,6 +114,8 @@ struct Unproven {
 pub(super) enum Taken {
     /// It counts; `newest`: nothing newer of this life was heard before.
     Counts { newest: bool, new_life: bool },
+    /// It is of a life that has yet to prove itself, and knows of no challenge: it will be told.
+    Challenged,
     /// It does not.
     Refused(Reject),
 }
@@ -187,10 +189,12 @@ impl Peer {
             .map(|candidate| candidate.nonce);
         let mut new_life = false;
         if self.life.as_ref().is_none_or(|life| life.incarnation != header.incarnation) {
-            self.challenge(now, header, challenge);
+            let news = self.challenge(now, header, challenge);
             let answer = echo.and_then(|echo| echo.answer);
             if answer != Some(self.nonce(header.incarnation)) {
-                return Taken::Refused(Reject::Unproven);
+                // A new life begins so; what says nothing new, or has a wrong answer, does not.
+                let greets = news && answer.is_none();
+                return if greets { Taken::Challenged } else { Taken::Refused(Reject::Unproven) };
             }
             self.begin_life(now, header);
             new_life = true;
@@ -217,8 +221,9 @@ impl Peer {
         Taken::Counts { newest, new_life }
     }
 
-    /// A datagram of an unproven life: keep it as a candidate if it is newer than what was heard of that life.
-    fn challenge(&mut self, now: Instant, header: &Header, challenge: Option<Nonce>) {
+    /// A datagram of an unproven life: keep it as a candidate if it is newer than what was heard of that life. Whether it
+    /// is, and nobody had to make room for it.
+    fn challenge(&mut self, now: Instant, header: &Header, challenge: Option<Nonce>) -> bool {
         let seen = Unproven {
             incarnation: header.incarnation,
             highest: header.sequence,
@@ -229,11 +234,14 @@ impl Peer {
             self.unproven.iter_mut().find(|known| known.incarnation == header.incarnation)
         {
             // What overtook another on its way, or comes a second time, is no news and no harm.
-            if header.sequence > known.highest {
+            let newer = header.sequence > known.highest;
+            if newer {
                 *known = seen;
             }
+            newer
         } else if self.unproven.len() < MAX_CANDIDATES {
             self.unproven.push(seen);
+            true
         } else {
             // A flood of replays cannot foresee which slot is given up, so it cannot keep a living one out.
             let lot =
@@ -242,6 +250,7 @@ impl Peer {
             if let Some(slot) = slot {
                 *slot = seen;
             }
+            false
         }
     }
 

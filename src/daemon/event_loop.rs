@@ -3,7 +3,7 @@
 //! What peers sent is read before time is told to pass: a daemon that stood still must not take its own silence for
 //! theirs (P5). Every source has its bound of work for each turn, so that a flood of one starves no other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use super::store::Store;
 use super::{RunError, realtime, system};
 use crate::agent::Agents;
 use crate::cluster::Node;
-use crate::cluster::io::{Input, Output};
-use crate::config::Config;
+use crate::cluster::io::{Input, LinkState, Output};
+use crate::config::{Config, LinkId};
 use crate::control::{Answer, Call, DaemonFacts, KeyIds, Request, Server, Status, rfc3339};
 use crate::wire::{Incarnation, Keys};
 
@@ -33,6 +33,8 @@ const BATCHES: usize = 8;
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// How often links that wait are tried again, beside every news of interfaces and addresses.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often links are looked after while none waits: news may be lost, and sockets for peers may be missing.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
 
 /// What the loop is made of.
 pub(super) struct Parts {
@@ -67,6 +69,7 @@ pub(super) struct EventLoop {
     interrupt: Signal,
     realtime: realtime::Report,
     next_retry: crate::cluster::time::Instant,
+    waiting: BTreeSet<LinkId>,
 }
 
 /// What ended a sleep.
@@ -110,6 +113,7 @@ impl EventLoop {
             // The last thing: threads that were started before stay as they are, and so do the agents they start.
             realtime: realtime::raise(),
             next_retry: clock.now() + RETRY,
+            waiting: BTreeSet::new(),
             config,
             keys,
             agents,
@@ -161,12 +165,19 @@ impl EventLoop {
         }
         let now = self.clock.now();
         if now >= self.next_retry {
-            self.next_retry = now + RETRY;
+            self.next_retry = now + if self.waiting.is_empty() { LOOK_AFTER } else { RETRY };
             self.links.retry();
         }
-        let changes = self.links.changes();
-        self.inbox
-            .extend(changes.into_iter().map(|(link, state)| Input::LinkChanged { link, state }));
+        for (link, state) in self.links.changes() {
+            match state {
+                LinkState::Up => self.waiting.remove(&link),
+                LinkState::Waiting(_) => self.waiting.insert(link),
+            };
+            self.inbox.push_back(Input::LinkChanged { link, state });
+        }
+        if !self.waiting.is_empty() {
+            self.next_retry = self.next_retry.min(now + RETRY);
+        }
         let pings = self
             .pinger
             .expire(now)
@@ -248,6 +259,8 @@ impl EventLoop {
                 self.links.retry();
                 self.tell_macs();
             }
+            // A renewed lease is such news too, and no link waits for it.
+            News::AddressAdded { .. } if self.waiting.is_empty() => {}
             News::AddressAdded { .. } | News::AddressRemoved { .. } => self.links.retry(),
         }
     }

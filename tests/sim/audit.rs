@@ -78,7 +78,9 @@ pub struct Auditor {
     /// When each node's present life began.
     born: BTreeMap<NodeId, Moment>,
     /// When the newest datagram of the first that the second acknowledged, as the first heard, was sent.
-    acknowledged: BTreeMap<(NodeId, NodeId), (Incarnation, Moment)>,
+    acknowledged: BTreeMap<(NodeId, NodeId), Moment>,
+    /// The life of the second that answered a challenge of the first: what no replay can.
+    proven: BTreeMap<(NodeId, NodeId), Incarnation>,
     /// When a daemon last had a true answer of the ping node.
     pongs: BTreeMap<Who, Moment>,
     consents: BTreeSet<(NodeId, GroupTag, Term)>,
@@ -86,8 +88,10 @@ pub struct Auditor {
     /// Nodes that an operator truly found without power.
     pub confirmed: BTreeSet<NodeId>,
     cleared: BTreeMap<(Who, GroupId), Vec<(NodeId, Evidence)>>,
-    /// Terms that were used, by whom.
-    terms: BTreeMap<(GroupId, Term), Who>,
+    /// When each life ended otherwise than in order.
+    died: BTreeMap<Who, Moment>,
+    /// Terms that were used, by whom and when.
+    terms: BTreeMap<(GroupId, Term), (Who, Moment)>,
 }
 
 impl Auditor {
@@ -104,11 +108,13 @@ impl Auditor {
             monotone_terms: !options.wall_steps,
             born: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            proven: BTreeMap::new(),
             pongs: BTreeMap::new(),
             consents: BTreeSet::new(),
             goodbyes: BTreeSet::new(),
             confirmed: BTreeSet::new(),
             cleared: BTreeMap::new(),
+            died: BTreeMap::new(),
             terms: BTreeMap::new(),
         }
     }
@@ -116,6 +122,11 @@ impl Auditor {
     pub fn life_began(&mut self, who: Who, now: Moment) {
         self.born.insert(who.node, now);
         self.acknowledged.retain(|(node, _), _| *node != who.node);
+        self.proven.retain(|(node, _), _| *node != who.node);
+    }
+
+    pub fn life_ended(&mut self, who: Option<Who>, now: Moment) {
+        self.died.extend(who.map(|who| (who, now)));
     }
 
     pub fn ping_answered(&mut self, who: Who, now: Moment) {
@@ -133,7 +144,7 @@ impl Auditor {
     /// Since when a node has had no round trip with a peer, and whether it ever had one in this life.
     pub fn silent_since(&self, node: NodeId, peer: NodeId) -> (Moment, bool) {
         match self.acknowledged.get(&(node, peer)) {
-            Some((_, at)) => (*at, true),
+            Some(at) => (*at, true),
             None => (self.born.get(&node).copied().unwrap_or_default(), false),
         }
     }
@@ -143,30 +154,26 @@ impl World {
     /// A daemon hears a datagram: does it acknowledge one of its own?
     pub fn note_round_trip(&mut self, to: Who, from: NodeId, heartbeat: &Heartbeat) {
         let me = NodeTag::of(NAMES[usize::from(to.node.0)]);
+        let Some(echo) = heartbeat.header.echoes.iter().find(|echo| echo.node == me) else {
+            return;
+        };
+        let (pair, peer) = ((to.node, from), heartbeat.header.incarnation);
+        if echo.answer.is_some() {
+            self.auditor.proven.insert(pair, peer);
+        }
         let Some(life) = self.life(to) else { return };
-        let echo = heartbeat.header.echoes.iter().find(|echo| echo.node == me);
-        let heard =
-            echo.and_then(|echo| echo.heard).filter(|heard| heard.incarnation == life.incarnation);
-        let Some(heard) = heard else { return };
-        let found = life.sent.binary_search_by_key(&heard.sequence, |(sequence, _)| *sequence);
-        let Some((_, sent_at)) = found.ok().and_then(|place| life.sent.get(place)).copied() else {
+        let heard = echo.heard.filter(|heard| heard.incarnation == life.incarnation);
+        let Some(heard) = heard.filter(|_| self.auditor.proven.get(&pair) == Some(&peer)) else {
+            return;
+        };
+        let found = life.sent.binary_search_by_key(&heard.sequence, |(sequence, _)| *sequence).ok();
+        let Some((_, sent_at)) = found.and_then(|place| life.sent.get(place)).copied() else {
             return;
         };
         // A replay may acknowledge what no node remembers having sent.
-        if self.now.since(sent_at) > self.auditor.timing.deadtime * 2 {
-            return;
-        }
-        // A new life of the peer counts from when it has answered a challenge.
-        let (incarnation, answers) =
-            (heartbeat.header.incarnation, echo.is_some_and(|echo| echo.answer.is_some()));
-        match self.auditor.acknowledged.get_mut(&(to.node, from)) {
-            Some((known, newest)) if *known == incarnation || answers => {
-                (*known, *newest) = (incarnation, sent_at.max(*newest));
-            }
-            None if answers => {
-                self.auditor.acknowledged.insert((to.node, from), (incarnation, sent_at));
-            }
-            Some(_) | None => {}
+        if self.now.since(sent_at) <= self.auditor.timing.deadtime * 2 {
+            let newest = self.auditor.acknowledged.entry(pair).or_insert(sent_at);
+            *newest = sent_at.max(*newest);
         }
     }
 
@@ -261,7 +268,7 @@ impl World {
                     wrong = Some(format!(
                         "{name} starts without a word about {}",
                         NAMES[usize::from(peer.0)]
-                    ))
+                    ));
                 }
                 Some((_, Evidence::Consent))
                     if !self.auditor.consents.contains(&(peer, tag, term)) =>
@@ -277,25 +284,44 @@ impl World {
         if let Some(wrong) = wrong {
             self.breach(Audit::Evidence, wrong);
         }
-        let highest = self
-            .auditor
-            .terms
-            .keys()
-            .filter(|(other, _)| *other == group)
-            .map(|(_, term)| *term)
-            .max();
-        let used = self.auditor.terms.insert((group, term), to);
-        if let Some(before) = used {
-            self.breach(Audit::Terms, format!("term {term} is given to {to:?} after {before:?}"));
-        } else if self.auditor.monotone_terms && highest.is_some_and(|highest| highest > term) {
-            self.breach(Audit::Terms, format!("term {term} comes after {highest:?}"));
-        }
+        self.note_term(to, group, term);
         let evidence = evidence.into_iter().flatten();
         let agreed = evidence
             .filter(|(_, evidence)| *evidence == Evidence::Consent)
             .map(|(peer, _)| peer)
             .collect();
         self.note_claim(to, group, agreed);
+        self.auditor.never_two.starts(to.node, group);
+    }
+
+    /// A term is used: never before, and above each that this node could know of. What others did while it did not hear
+    /// them it learns from the wall clock, and that only from when it made its claim.
+    fn note_term(&mut self, to: Who, group: GroupId, term: Term) {
+        let (now, auditor) = (self.now, &self.auditor);
+        let claims_age = auditor.timing.deadtime * 4;
+        let known = |user: &Who, at: Moment| {
+            user.node == to.node
+                || auditor.silent_since(to.node, user.node).0 > at
+                || now.since(at) > claims_age
+        };
+        let before = auditor
+            .terms
+            .iter()
+            .filter(|((other, _), (user, at))| *other == group && known(user, *at));
+        let highest = before.map(|((_, term), _)| *term).max().filter(|_| auditor.monotone_terms);
+        let before = self.auditor.terms.insert((group, term), (to, now));
+        // A term is kept on disk, but nothing waits for the disk.
+        let unwritten = |user: &Who, at: Moment| {
+            let died = self.auditor.died.get(user).copied().unwrap_or(now);
+            user.node == to.node && died.since(at) <= Duration::from_millis(30)
+        };
+        let before =
+            before.filter(|(user, at)| self.auditor.monotone_terms || !unwritten(user, *at));
+        if let Some(user) = before {
+            self.breach(Audit::Terms, format!("term {term} is given to {to:?} after {user:?}"));
+        } else if let Some(highest) = highest.filter(|highest| *highest > term) {
+            self.breach(Audit::Terms, format!("term {term} comes after {highest}"));
+        }
     }
 
     /// From now on a daemon takes a group for its own. What it knew at that moment decides what was promised.

@@ -93,6 +93,8 @@ impl World {
             FAULTS.iter().map(|(weight, fault, name)| (*weight, (*fault, *name))).collect();
         let (fault, name) = chaos.weighted(&table);
         self.chaos = chaos;
+        let (fault, name) =
+            if self.options.peaceful { (Fault::Operator, "operator") } else { (fault, name) };
         if self.strike(fault) {
             self.tally.count(name);
         }
@@ -304,8 +306,11 @@ impl World {
                 let seconds = self.chaos.millis(100, 6000);
                 self.undo_after(length + seconds, Undo::Temper(node, resource));
             }
-            Fault::ResourceDies if state.runs && !state.is_address => {
-                self.end_resource(node, resource, "it died")
+            // Nobody finds out where nobody looks.
+            Fault::ResourceDies
+                if state.runs && !state.is_address && self.options.monitor.is_some() =>
+            {
+                self.end_resource(node, resource, "it died");
             }
             Fault::AddressRemoved if state.runs && state.is_address => {
                 self.end_resource(node, resource, "somebody removed it");

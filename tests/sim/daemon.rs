@@ -42,6 +42,8 @@ pub struct Life {
     wake: Option<Instant>,
     /// Turns in a row after which the core wanted another one at once.
     restless: u32,
+    /// Until when earlier writes keep the disk busy.
+    disk_busy: Moment,
     pub ledger: Ledger,
     /// When each of its newest datagrams was sent.
     pub sent: VecDeque<(Sequence, Moment)>,
@@ -98,6 +100,7 @@ impl World {
             sockets: BTreeMap::new(),
             wake: None,
             restless: 0,
+            disk_busy: now,
             ledger: Ledger::default(),
             sent: VecDeque::new(),
         });
@@ -232,7 +235,7 @@ impl World {
                 if life.sent.len() > SENT {
                     life.sent.pop_front();
                 }
-                self.send(to.node, link, destination, heartbeat);
+                self.send(to.node, link, destination, *heartbeat);
             }
             Output::Ping { op, target, deadline } => self.ping(to, op, target, deadline),
             Output::Probe { op, address, neighbours, deadline } => {
@@ -256,7 +259,12 @@ impl World {
             Output::Remember(memory) => {
                 let fails = self.network.is_broken(Broken::Disk { node: to.node });
                 let wait = self.rng.millis(1, 20);
-                self.after(wait, Happening::Written { to, memory: Box::new(memory), fails });
+                let now = self.now;
+                let Some(life) = self.life_mut(to) else { return };
+                // One after the other, so that an older memory never overwrites a newer one.
+                life.disk_busy = now.max(life.disk_busy) + wait;
+                let when = life.disk_busy;
+                self.at(when, Happening::Written { to, memory: Box::new(memory), fails });
             }
             Output::Reply { .. } | Output::Emit(_) => {}
             Output::Exit => {

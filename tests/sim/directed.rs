@@ -361,7 +361,7 @@ fn two_holders_become_one_when_they_meet() {
     assert!(took < millis(200), "{took:?}");
     world.pass(millis(1000));
     assert_eq!(
-        world.announced.get(&VIP).copied(),
+        world.announced.get(&VIP).map(|(node, _)| *node),
         world.place_of(WEB),
         "told again: {}",
         world.story()

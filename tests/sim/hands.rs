@@ -55,6 +55,7 @@ impl World {
     pub fn power_off(&mut self, node: NodeId) {
         self.fault();
         self.tell(node, || "POWER OFF".to_owned());
+        self.auditor.life_ended(self.machine(node).who(), self.now);
         let machine = self.machine_mut(node);
         machine.on = false;
         machine.suspended = false;
@@ -71,6 +72,7 @@ impl World {
     pub fn kill_daemon(&mut self, node: NodeId) {
         self.fault();
         self.tell(node, || "DAEMON DIES".to_owned());
+        self.auditor.life_ended(self.machine(node).who(), self.now);
         let now = self.now;
         let machine = self.machine_mut(node);
         machine.life = None;

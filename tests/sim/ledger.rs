@@ -40,6 +40,8 @@ pub struct Ledger {
     stopping: BTreeSet<GroupId>,
     /// When it may try again what failed on it, if anything did.
     pub able_at: Option<Moment>,
+    /// It was told to end.
+    pub ends: bool,
     /// Commands without a reply.
     pub clients: BTreeSet<ClientId>,
 }
@@ -96,10 +98,10 @@ impl World {
                 let Some(life) = self.life_mut(to) else { return };
                 match life.ledger.open.remove(op) {
                     Some(Some((resource, action))) => {
-                        life.ledger.agent_answered(resource, action, outcome)
+                        life.ledger.agent_answered(resource, action, outcome);
                     }
                     Some(None) | None => {
-                        self.breach(Audit::Requests, format!("{op:?} answered as an agent"))
+                        self.breach(Audit::Requests, format!("{op:?} answered as an agent"));
                     }
                 }
                 if !outcome.is_success() {
@@ -123,7 +125,10 @@ impl World {
                 life.ledger.clients.insert(*client);
                 self.tell(to.node, || format!("{author} asks: {command:?}"));
             }
-            Input::Shutdown => self.tell(to.node, || "is told to end".to_owned()),
+            Input::Shutdown => {
+                self.note_ledger(to, |ledger| ledger.ends = true);
+                self.tell(to.node, || "is told to end".to_owned());
+            }
             Input::Rejected { why, .. } => self.tally.count(reject_name(*why)),
             Input::Restored(_)
             | Input::OwnMacs(_)
@@ -145,7 +150,7 @@ impl World {
         let ledger = &mut life.ledger;
         match output {
             Output::Send { link, to: destination, heartbeat } => {
-                self.note_send(to, *link, *destination, heartbeat)
+                self.note_send(to, *link, *destination, heartbeat);
             }
             Output::RunAgent { op, resource, action, .. } => {
                 if !ledger.asked.insert(*op) {
@@ -233,11 +238,6 @@ impl World {
                         ledger.stopping.remove(&group);
                     });
                     self.note_starting(to, group, GroupTag::of(name), *term);
-                }
-            }
-            Event::GroupAdopted { group: name, .. } => {
-                if let Some(group) = group(name) {
-                    self.note_claim(to, group, Vec::new());
                 }
             }
             Event::GroupStopping { group: name, .. } => {

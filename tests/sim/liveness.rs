@@ -26,7 +26,7 @@ impl World {
     /// Faults end; what only a human can mend is mended by one. Returns by when all must be in its place.
     pub fn calm(&mut self, absent: Option<NodeId>) -> Moment {
         self.narrate(|| "=== faults end ===".to_owned());
-        self.chaos_until = self.now;
+        self.forget_faults();
         let mended = self.network.all_broken();
         self.mend(&mended);
         self.undo(Undo::Weather);
@@ -58,34 +58,68 @@ impl World {
     /// A human looks after one machine. Returns how long what was done there may take to be noticed.
     fn restore(&mut self, node: NodeId) -> Duration {
         let mut wait = Duration::ZERO;
-        for resource in self.blocked(node) {
-            self.end_resource(node, resource, "a human stopped it");
-            wait = BLOCKED_PROBE;
+        // What an agent's lie hid, or an agent of a dead daemon started late, no daemon looks for.
+        if self.machine(node).unruly.is_some() {
+            for stray in self.seen_as(node, ResourceState::Stopped) {
+                if self.machine(node).state(stray).runs
+                    && !self.machine(node).state(stray).is_address
+                {
+                    self.tally.count("stray process");
+                    self.end_resource(node, stray, "a human found it");
+                }
+            }
         }
         self.power_on(node);
+        let lost = self.options.monitor.is_none()
+            && self
+                .seen_as(node, ResourceState::Started)
+                .iter()
+                .any(|resource| !self.machine(node).state(*resource).runs);
         let now = self.now;
-        match self.machine(node).life.as_ref().map(|life| life.ledger.able_at) {
+        match self.machine(node).life.as_ref().map(|life| (life.ledger.ends, life.ledger.able_at)) {
             None => self.start_daemon(node),
-            Some(Some(able_at)) if able_at > now + PATIENCE => {
+            Some((true, _)) => {
+                // It ends in its own time, and whoever started it does so again.
+                for second in 1..10 {
+                    self.undo_after(Duration::from_secs(second), Undo::Start(node));
+                }
+                wait = Duration::from_secs(10);
+            }
+            Some((false, None)) if !lost => {}
+            Some((false, Some(able_at))) if able_at <= now + PATIENCE && !lost => {
+                wait = wait.max(able_at.since(now));
+            }
+            Some(_) => {
                 self.kill_daemon(node);
                 self.undo_after(Duration::from_millis(50), Undo::Start(node));
             }
-            Some(Some(able_at)) => wait = wait.max(able_at.since(now)),
-            Some(None) => {}
         }
         wait
     }
 
-    /// What a node's status shows as blocked.
-    fn blocked(&self, node: NodeId) -> Vec<ResourceId> {
+    /// A human stops by hand what is blocked, wherever status shows that. Whether anything was.
+    fn end_blocked(&mut self) -> bool {
+        let mut any = false;
+        for node in self.nodes() {
+            for resource in self.seen_as(node, ResourceState::Blocked) {
+                if self.machine(node).state(resource).runs {
+                    self.end_resource(node, resource, "a human stopped it");
+                    any = true;
+                }
+            }
+        }
+        any
+    }
+
+    /// Resources that a node's status shows so.
+    fn seen_as(&self, node: NodeId, state: ResourceState) -> Vec<ResourceId> {
         let Some(life) = &self.machine(node).life else { return Vec::new() };
         let snapshot = life.door.snapshot(life.clock.read(self.now));
         let groups = (0_u16..).map(GroupId).zip(&snapshot.groups);
         groups
             .flat_map(|(group, view)| {
-                let blocked = (0_u16..)
-                    .zip(&view.resources)
-                    .filter(|(_, view)| view.state == ResourceState::Blocked);
+                let blocked =
+                    (0_u16..).zip(&view.resources).filter(|(_, view)| view.state == state);
                 blocked.map(move |(index, _)| ResourceId { group, index })
             })
             .collect()
@@ -136,19 +170,22 @@ impl World {
     }
 
     /// Wait until all is in its place and quiet, at the latest until `bound`; then see that it stays so.
-    pub fn settle(&mut self, bound: Moment) -> Result<(), Violation> {
+    pub fn settle(&mut self, mut bound: Moment) -> Result<(), Violation> {
         let (begin, timing) = (self.now, self.options.timing);
         let quiet = timing.deadtime * 6 + Duration::from_secs(2);
         loop {
             self.run_until(self.now + Duration::from_millis(20))?;
+            if self.end_blocked() {
+                bound = bound.max(self.now + BLOCKED_PROBE);
+            }
             let wrong = self.misplaced();
             if wrong.is_none()
                 && self.now.since(self.last_change) >= quiet
-                && self.now >= begin + quiet
+                && self.now >= begin.max(self.able_at()) + quiet
             {
                 break;
             }
-            if self.now > bound + quiet {
+            if self.now > bound.max(self.able_at()) + quiet {
                 let wrong = wrong.unwrap_or_else(|| "groups move again and again".to_owned());
                 let (picture, minds) = (self.picture(), self.minds());
                 self.breach(Audit::SoonOne, format!("{wrong}; {picture}{minds}"));
@@ -167,15 +204,20 @@ impl World {
         self.run_until(self.now)
     }
 
+    /// When the last of what failed somewhere may be tried again.
+    fn able_at(&self) -> Moment {
+        let lives = self.machines.iter().filter_map(|machine| machine.life.as_ref());
+        lives.filter_map(|life| life.ledger.able_at).max().unwrap_or_default()
+    }
+
     /// What must be true in the end.
     fn last_words(&mut self) {
         for resource in self.resources() {
             let holder = self.place_of(resource.group);
-            if self.machine(NodeId(0)).state(resource).is_address
-                && self.announced.get(&resource).copied() != holder
-            {
-                let (name, last) =
-                    (self.resource_name(resource), self.announced.get(&resource).copied());
+            let Some((last, life)) = self.announced.get(&resource).copied() else { continue };
+            // Of one that died meanwhile, unmet, the holder knows nothing: its refresh of each minute mends that.
+            if holder != Some(last) && self.machine(last).lives == life {
+                let name = self.resource_name(resource);
                 self.breach(
                     Audit::Announced,
                     format!("{name} is on {holder:?}, last announced by {last:?}"),

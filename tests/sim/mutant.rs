@@ -96,16 +96,16 @@ impl Door {
     fn bend_input(&mut self, mut input: Input) -> Input {
         match (self.mutant, &mut input) {
             (Mutant::PingAlwaysAnswers, Input::PingFinished { outcome, .. }) => {
-                *outcome = PingOutcome::Answered
+                *outcome = PingOutcome::Answered;
             }
             (Mutant::ProbesAlwaysSilent, Input::ProbeFinished { outcome, .. }) => {
                 *outcome = ProbeOutcome::Silent { witnessed: true };
             }
             (Mutant::ForgesConsent, Input::Received { heartbeat, .. }) => {
-                self.forge_consent(heartbeat)
+                self.forge_consent(heartbeat);
             }
             (Mutant::BelievesReplays, Input::Received { from, heartbeat, .. }) => {
-                self.freshen(*from, heartbeat)
+                self.freshen(*from, heartbeat);
             }
             _ => {}
         }
@@ -156,7 +156,7 @@ impl Door {
                     resource.index = last.map_or(0, |last| last.index - resource.index);
                 }
                 (Mutant::Chatters, Output::Emit(_)) => {
-                    bent.extend(iter::repeat_n(output.clone(), 500))
+                    bent.extend(iter::repeat_n(output.clone(), 500));
                 }
                 (Mutant::SpeaksAfterExit, Output::Exit) => {
                     bent.push(output.clone());

@@ -90,9 +90,9 @@ impl Network {
 
     /// Whether these two are on one service network.
     pub fn service_joins(&self, a: NodeId, b: NodeId) -> bool {
-        !self.is_broken(Broken::Service { node: a })
-            && !self.is_broken(Broken::Service { node: b })
-            && !(self.is_broken(Broken::ServiceSplit) && a.0 % 2 != b.0 % 2)
+        let halves_apart = self.is_broken(Broken::ServiceSplit) && a.0 % 2 != b.0 % 2;
+        let unplugged = [a, b].into_iter().any(|node| self.is_broken(Broken::Service { node }));
+        !halves_apart && !unplugged
     }
 
     /// Whether a machine can reach the ping node.
@@ -111,15 +111,9 @@ impl Network {
 
 impl World {
     /// A daemon sends a datagram, once to each of these.
-    pub fn send(
-        &mut self,
-        from: NodeId,
-        link: LinkId,
-        to: Destination,
-        mut heartbeat: Box<Heartbeat>,
-    ) {
+    pub fn send(&mut self, from: NodeId, link: LinkId, to: Destination, mut heartbeat: Heartbeat) {
         heartbeat.header.wall_us = self.machine(from).wall_us(self.now);
-        let heartbeat = Rc::new(*heartbeat);
+        let heartbeat = Rc::new(heartbeat);
         if self.rng.chance(30) {
             let lot = self.rng.next();
             self.network.record(lot, Record { from, link, heartbeat: Rc::clone(&heartbeat) });
@@ -220,7 +214,7 @@ impl World {
             && !self.network.is_broken(Broken::Service { node: asking });
         another
             .map(|node| self.machine(node).mac)
-            .or(stranger.then_some(Mac([2, 0, 0, 0, 0, 0xff])))
+            .or_else(|| stranger.then_some(Mac([2, 0, 0, 0, 0, 0xff])))
     }
 
     /// Whether anybody on the service network answers a node: one of those it was told to ask, or a gateway that its
@@ -243,7 +237,7 @@ impl World {
         if !self.machine(node).state(resource).runs {
             return;
         }
-        self.announced.insert(resource, node);
+        self.announced.insert(resource, (node, self.machine(node).lives));
         let mac = self.machine(node).mac;
         for other in self.nodes() {
             let machine = self.machine(other);

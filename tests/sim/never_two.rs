@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `none` | silence alone counts: not promised |
 //! | `ping` | both nodes reached the ping node at some moment since (later than the failure's own moment), or the other one's daemon was dead or frozen: its address then stays for the rest of its lease |
-//! | `arp` | the service network parted the two since, or the other one was suspended as a whole: nobody answers a probe; or they raced: the other one claimed after their last round trip without this one's consent, and its address appeared only after this one's probes began |
+//! | `arp` | the service network parted the two since, or the other one was suspended as a whole: nobody answers a probe; or they raced, see `raced` |
 //! | `ping+arp` | both of these hold |
 //!
 //! A node that claims without ever having met the other one has probed the address at every level: then it is promised
@@ -74,8 +74,8 @@ struct Overlap {
 pub struct NeverTwo {
     claims: BTreeMap<(NodeId, GroupId), Claim>,
     overlaps: BTreeMap<(GroupId, NodeId, NodeId), Overlap>,
-    /// Since when each machine holds each group.
-    held_since: BTreeMap<(NodeId, GroupId), Moment>,
+    /// When each machine first held each group after its newest start of it.
+    appeared: BTreeMap<(NodeId, GroupId), Moment>,
     /// Both reach the ping node.
     both_ping: BTreeMap<(NodeId, NodeId), Span>,
     /// The service network does not join them.
@@ -92,6 +92,11 @@ pub struct NeverTwo {
 impl NeverTwo {
     pub fn claimed(&mut self, node: NodeId, group: GroupId, claim: Claim) {
         self.claims.insert((node, group), claim);
+    }
+
+    /// What it claimed it now brings up, and has not yet.
+    pub fn starts(&mut self, node: NodeId, group: GroupId) {
+        self.appeared.remove(&(node, group));
     }
 }
 
@@ -140,13 +145,8 @@ impl World {
         }
         for group in self.configs[0].group_ids().collect::<Vec<_>>() {
             let holders = self.holders(group);
-            for node in self.nodes() {
-                let key = (node, group);
-                if holders.contains(&node) {
-                    self.auditor.never_two.held_since.entry(key).or_insert(self.now);
-                } else if !self.machine(node).suspended {
-                    self.auditor.never_two.held_since.remove(&key);
-                }
+            for node in holders.iter().copied() {
+                self.auditor.never_two.appeared.entry((node, group)).or_insert(self.now);
             }
             self.forget_overlaps(group);
             for (place, a) in holders.iter().enumerate() {
@@ -189,11 +189,20 @@ impl World {
         if overlap.until.is_some_and(|until| now > until) {
             self.breach(Audit::NeverTwo, format!("{words} though it woke long enough ago"));
         }
+        // What has no address ends only when its agent ends it.
+        let bounded = self.has_address(group)
+            || [a, b].into_iter().all(|node| self.machine(node).unruly.is_none());
         let joined = self.auditor.never_two.joined.get(&(a, b)).and_then(|span| span.since);
-        if joined.is_some_and(|since| now.since(since.max(overlap.began)) > self.resolves_within())
+        if bounded
+            && joined
+                .is_some_and(|since| now.since(since.max(overlap.began)) > self.resolves_within())
         {
             self.breach(Audit::NeverTwo, format!("{words} though they can talk about it"));
         }
+    }
+
+    fn has_address(&self, group: GroupId) -> bool {
+        self.configs[0].group(group).resources.iter().any(|resource| resource.address.is_some())
     }
 
     /// Two that hold and hear each other have settled it by then.
@@ -233,26 +242,18 @@ impl World {
         let deadtime = self.options.timing.deadtime;
         let pair = (taker.min(holder), taker.max(holder));
         let (since, met) = claim.silent_since[usize::from(holder.0)];
-        let resources = &self.configs[0].group(group).resources;
-        let has_address = resources.iter().any(|resource| resource.address.is_some());
         let during =
             |span: Option<&Span>, from: Moment| span.is_some_and(|span| span.between(from, until));
         let parted = during(watch.parted.get(&pair), since);
         let asleep = until == self.now && during(watch.asleep.get(&holder), since);
-        if !has_address {
+        if !self.has_address(group) {
             // Processes outlive their daemon and are not bounded by any lease at these levels.
             let unruly =
                 [taker, holder].into_iter().any(|node| self.machine(node).unruly.is_some());
             return unruly || claim.at.since(since) >= deadtime * 98 / 100;
         }
-        // Probes of the last part of deadtime see what was there then, not what two nodes bring up at the same time.
-        let held_since = watch.held_since.get(&(holder, group)).copied().unwrap_or(self.now);
-        let raced = held_since + (deadtime - self.options.timing.warntime) > claim.at
-            && watch
-                .claims
-                .get(&(holder, group))
-                .is_some_and(|other| other.at > since && !other.agreed.contains(&taker));
-        let by_arp = parted || asleep || raced;
+        let unattended = during(watch.unattended.get(&holder), since);
+        let by_arp = parted || asleep || self.raced(group, taker, holder, claim);
         if !met {
             return by_arp;
         }
@@ -260,10 +261,24 @@ impl World {
             return false;
         }
         let failed = since + self.one_moment();
-        let by_ping = !self.options.ping
-            || during(watch.both_ping.get(&pair), failed)
-            || during(watch.unattended.get(&holder), since);
+        let by_ping =
+            !self.options.ping || during(watch.both_ping.get(&pair), failed) || unattended;
         by_ping && (!self.options.arp || by_arp)
+    }
+
+    /// Whether both brought the group up at the same time: probes see what was there when they asked. Either the other
+    /// one claimed after the last round trip, or its claim, made with this one's consent, was still on its way when that
+    /// consent lapsed, and it went on by its own guard's word.
+    fn raced(&self, group: GroupId, taker: NodeId, holder: NodeId, claim: &Claim) -> bool {
+        let watch = &self.auditor.never_two;
+        let timing = self.options.timing;
+        let since = claim.silent_since[usize::from(holder.0)].0;
+        let appeared = watch.appeared.get(&(holder, group)).copied().unwrap_or(self.now);
+        let unseen = appeared + (timing.deadtime - timing.warntime) > claim.at;
+        let Some(other) = watch.claims.get(&(holder, group)) else { return false };
+        let lapsed = appeared.since(since) > timing.deadtime && self.machine(holder).attends();
+        let unaware = if other.agreed.contains(&taker) { lapsed } else { other.at > since };
+        unseen && unaware
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Options {
     pub chaos: Duration,
     /// The longest time between two faults.
     pub pace: Duration,
+    /// Nothing is wrong with this world but its operators.
+    pub peaceful: bool,
 }
 
 /// Pairs of keepalive and deadtime, milliseconds, each with how often it is drawn.
@@ -95,6 +97,7 @@ impl Options {
             disk_trouble: false,
             chaos: Duration::ZERO,
             pace: Duration::from_secs(3),
+            peaceful: false,
         }
     }
 
@@ -140,9 +143,10 @@ impl Options {
             drift_ppm: rng.below(200),
             wall_steps: !disk_trouble && rng.chance(200),
             disk_trouble,
-            chaos: (timing.keepalive * 250).clamp(Duration::from_secs(10), Duration::from_secs(60)),
+            chaos: (timing.keepalive * 600).clamp(Duration::from_secs(20), Duration::from_secs(60)),
             pace: Duration::from_millis(400)
                 + timing.deadtime * u32::try_from(rng.between(2, 8)).unwrap(),
+            peaceful: false,
         }
     }
 

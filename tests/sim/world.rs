@@ -110,8 +110,8 @@ pub struct World {
     pub processes: BTreeMap<u64, Process>,
     /// Addresses that a machine outside the cluster has.
     pub strangers: BTreeSet<ResourceId>,
-    /// Which machine announced each address last.
-    pub announced: BTreeMap<ResourceId, NodeId>,
+    /// Which machine, in which life of its daemon, announced each address last.
+    pub announced: BTreeMap<ResourceId, (NodeId, u32)>,
     /// Until when random faults go on.
     pub chaos_until: Moment,
     pub auditor: Auditor,
@@ -191,6 +191,12 @@ impl World {
         self.queue.insert((when.max(self.now), self.queued_ever), happening);
     }
 
+    /// Nothing that was to happen to the world itself does: no fault, and no end of one.
+    pub fn forget_faults(&mut self) {
+        self.queue
+            .retain(|_, happening| !matches!(happening, Happening::Undo(_) | Happening::Chaos));
+    }
+
     /// A name for a new process.
     pub fn next_process(&mut self) -> u64 {
         self.processes_ever += 1;
@@ -257,7 +263,7 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Datagram { to, from, link, heartbeat } => {
-                self.datagram_arrives(to, from, link, &heartbeat)
+                self.datagram_arrives(to, from, link, &heartbeat);
             }
             Happening::Answer { to, input } => self.arrive(to, *input),
             Happening::Turn { to } => self.turn(to),

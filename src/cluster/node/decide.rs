@@ -1,6 +1,7 @@
 //! Decide: where each group belongs, and whose claim this node consents to. Starts and stops nothing.
 
 use super::Node;
+use super::observe::Sight;
 use crate::cluster::event::Event;
 use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::peer::{Peer, Standing};
@@ -107,8 +108,9 @@ impl Node {
         let blind = |node: &NodeId| self.sights.get(node).is_some_and(|sight| sight.blind);
         let up =
             |other: &NodeId| *other == self.config.me || self.peer(*other).is_some_and(Peer::is_up);
+        // One that has just lost sight of it too is no better place: where nobody sees it nothing moves.
         let sees = |other: NodeId| {
-            other != node && up(&other) && self.sights.contains_key(&other) && !blind(&other)
+            other != node && up(&other) && self.sights.get(&other).is_some_and(Sight::sees)
         };
         blind(&node) && self.config.node_ids().any(sees)
     }

@@ -22,6 +22,13 @@ pub(super) struct Sight {
     pub(super) blind: bool,
 }
 
+impl Sight {
+    /// It sees a ping node now, and has not lost sight of it for a while.
+    pub(super) fn sees(&self) -> bool {
+        self.answers && !self.blind
+    }
+}
+
 /// A node that had lost its ping node is able again after it answered for so many deadtimes: no ping-pong.
 const HOLD_DOWN_DEADTIMES: u32 = 5;
 
@@ -56,9 +63,7 @@ impl Node {
         *count += 1;
         let count = *count;
         // The first, the tenth, the hundredth: enough to be seen, too few to fill a disk.
-        if why != Reject::Unproven
-            && count.checked_ilog10().is_some_and(|power| count == 10_u64.pow(power))
-        {
+        if count.checked_ilog10().is_some_and(|power| count == 10_u64.pow(power)) {
             self.out.emit(Event::DatagramRefused { why, source, count });
         }
     }
@@ -125,22 +130,17 @@ impl Node {
         heartbeat: &Heartbeat,
     ) {
         let (now, me) = (self.now, (self.config.node(self.config.me).tag, self.incarnation));
-        let keepalive = self.config.timing.keepalive;
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == from) else { return };
         let header = &heartbeat.header;
         let taken = peer.take(now, link, header, me, &self.sent);
         let (newest, new_life) = match taken {
             Taken::Counts { newest, new_life } => (newest, new_life),
+            Taken::Challenged => return self.hurry(),
             Taken::Refused(why) => {
-                // It learns its challenge the sooner, but a flood of replays makes nobody talkative.
-                if why == Reject::Unproven
-                    && self.hurried.is_none_or(|at| now - at >= keepalive / 4)
-                {
-                    self.hurried = Some(now);
-                    self.news = true;
+                if why == Reject::Unproven {
+                    self.hurry();
                 }
-                self.refuse(why, self.config.node(from).name.clone());
-                return;
+                return self.refuse(why, self.config.node(from).name.clone());
             }
         };
         self.news |= new_life;
@@ -169,6 +169,15 @@ impl Node {
         match &heartbeat.body {
             Body::Unknown { version } => life.said.unknown_version = Some(*version),
             Body::Known(report) => self.report(from, report),
+        }
+    }
+
+    /// An unproven life learns its challenge the sooner, but a flood of replays makes nobody talkative.
+    fn hurry(&mut self) {
+        let least = self.config.timing.keepalive / 4;
+        if self.hurried.is_none_or(|at| self.now - at >= least) {
+            self.hurried = Some(self.now);
+            self.news = true;
         }
     }
 

@@ -140,7 +140,7 @@ impl Node {
         let consented = group
             .consent
             .is_some_and(|(node, _)| self.is_up(node) && self.run_on(node, id) == Run::Claiming);
-        if !wanted || self.now < group.claim_not_before || consented {
+        if !wanted || self.now < group.claim_not_before || consented || self.is_outranked(id) {
             return false;
         }
         // A better node that looks round at this moment is about to ask for it.
@@ -151,6 +151,12 @@ impl Node {
         let better = self.config.group(id).nodes.iter().take(self.rank(me, id));
         let mut awaited = better.filter(|node| self.unable(**node, id) == Some(Unable::Starting));
         held || awaited.next().is_none()
+    }
+
+    /// Whether a node that stands before this one asks for the group too: two claims yield to the better one.
+    fn is_outranked(&self, id: GroupId) -> bool {
+        let rank = self.rank(self.config.me, id);
+        self.claims(id).iter().any(|(node, _)| self.rank(*node, id) < rank)
     }
 
     fn is_up(&self, node: NodeId) -> bool {
@@ -171,7 +177,7 @@ impl Node {
         let Some(group) = self.groups.get(usize::from(id.0)) else { return };
         let Running::Claiming { since } = group.running else { return };
         let rank = self.rank(self.config.me, id);
-        let outranked = self.claims(id).iter().any(|(node, _)| self.rank(*node, id) < rank);
+        let outranked = self.is_outranked(id);
         let unwanted = group.target != Some(self.config.me) || self.phase != Phase::Active;
         let (result, fresh) = (self.permit(id), self.next_term(id));
         let Some(group) = self.groups.get_mut(usize::from(id.0)) else { return };
