@@ -58,6 +58,9 @@ fn config(me: u8) -> Config {
     }
 }
 
+/// What a node with a fault does to its own heartbeats.
+type Fault = fn(&mut Heartbeat);
+
 /// Two nodes; whoever is in `dead` neither sends nor hears.
 struct Pair {
     now: Instant,
@@ -78,7 +81,7 @@ struct Pair {
     /// Renewals get no answer.
     renewals_hang: bool,
     /// What a node with a fault makes of its own heartbeats.
-    faulty: Option<(usize, fn(&mut Heartbeat))>,
+    faulty: Option<(usize, Fault)>,
     /// All outputs but datagrams, and how many of these.
     outputs: Vec<(usize, Output)>,
     sent: usize,
@@ -164,44 +167,8 @@ impl Pair {
                 };
                 self.tell(me, Input::ProbeFinished { op, outcome });
             }
-            Output::RunAgent { op, resource, action, .. }
-                if self.slow.contains(&(me, resource.index, action)) =>
-            {
-                self.waiting.push((me, op));
-            }
-            Output::RunAgent { op, resource, action, .. }
-                if self.broken.contains_key(&(me, resource.index, action)) =>
-            {
-                let outcome = self.broken[&(me, resource.index, action)].clone();
-                self.tell(me, Input::AgentFinished { op, outcome });
-            }
-            Output::RunAgent { op, resource: _, not_after: Some(until), .. }
-                if until < self.now =>
-            {
-                self.tell(me, Input::AgentFinished { op, outcome: Outcome::TooLate });
-            }
-            Output::RunAgent { op, resource, action, .. } => {
-                let runs = self.running.contains(&(me, resource));
-                let code = match action {
-                    Action::Start => {
-                        self.running.insert((me, resource));
-                        ExitCode::Success
-                    }
-                    Action::Stop => {
-                        self.running.remove(&(me, resource));
-                        ExitCode::Success
-                    }
-                    Action::Monitor | Action::ValidateAll | Action::MetaData if runs => {
-                        ExitCode::Success
-                    }
-                    Action::Monitor | Action::ValidateAll | Action::MetaData => {
-                        ExitCode::NotRunning
-                    }
-                };
-                self.tell(
-                    me,
-                    Input::AgentFinished { op, outcome: Outcome::Exited { code, reason: None } },
-                );
+            Output::RunAgent { op, resource, action, not_after, .. } => {
+                self.run_agent(me, op, (resource, action), not_after);
             }
             Output::RenewAddress { .. } if self.renewals_hang => {}
             Output::RenewAddress { op, .. } => {
@@ -220,6 +187,41 @@ impl Pair {
             | Output::Reply { .. }
             | Output::Remember(_) => {}
         }
+    }
+
+    fn run_agent(
+        &mut self,
+        me: usize,
+        op: OpId,
+        (resource, action): (ResourceId, Action),
+        not_after: Option<Instant>,
+    ) {
+        let key = (me, resource.index, action);
+        if self.slow.contains(&key) {
+            self.waiting.push((me, op));
+            return;
+        }
+        let outcome = if let Some(broken) = self.broken.get(&key) {
+            broken.clone()
+        } else if not_after.is_some_and(|until| until < self.now) {
+            Outcome::TooLate
+        } else {
+            let runs = self.running.contains(&(me, resource));
+            let code = match action {
+                Action::Start => {
+                    self.running.insert((me, resource));
+                    ExitCode::Success
+                }
+                Action::Stop => {
+                    self.running.remove(&(me, resource));
+                    ExitCode::Success
+                }
+                _ if runs => ExitCode::Success,
+                _ => ExitCode::NotRunning,
+            };
+            Outcome::Exited { code, reason: None }
+        };
+        self.tell(me, Input::AgentFinished { op, outcome });
     }
 
     fn run(&mut self, millis: u64) {

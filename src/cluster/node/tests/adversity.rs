@@ -262,9 +262,8 @@ fn an_address_that_is_put_back_too_late_is_dropped_and_not_told_of() {
     pair.run(1000);
     pair.renewals_hang = true;
     pair.run(1000);
-    let asked = pair.outputs.iter().rev().find_map(|(node, output)| match output {
-        Output::RenewAddress { op, .. } if *node == 0 => Some(*op),
-        _ => None,
+    let asked = pair.outputs.iter().rev().find_map(|output| {
+        if let (0, Output::RenewAddress { op, .. }) = output { Some(*op) } else { None }
     });
     pair.switchover(0);
     pair.run(100);
