@@ -222,6 +222,7 @@ fn standing_by(now: &Snapshot, node: &str) -> Progress {
                     )),
                     Reason::Preferred
                     | Reason::StaysPut
+                    | Reason::Came { .. }
                     | Reason::Wished { .. }
                     | Reason::BestAble { .. }
                     | Reason::Failback

@@ -133,7 +133,7 @@ pub(super) struct Peer {
     turn: usize,
     pub(super) links: Vec<LinkSight>,
     pub(super) judged_from: Instant,
-    /// When it was last found to be up.
+    /// When the newest round trip began, when it was last found to be up.
     last_up: Option<Instant>,
     /// How long it had been away when it was found to be up again.
     pub(super) silent_before: Option<Duration>,
@@ -192,9 +192,8 @@ impl Peer {
             let news = self.challenge(now, header, challenge);
             let answer = echo.and_then(|echo| echo.answer);
             if answer != Some(self.nonce(header.incarnation)) {
-                // A new life begins so; what says nothing new, or has a wrong answer, does not.
-                let greets = news && answer.is_none();
-                return if greets { Taken::Challenged } else { Taken::Refused(Reject::Unproven) };
+                // A new life begins so; what says nothing new does not.
+                return if news { Taken::Challenged } else { Taken::Refused(Reject::Unproven) };
             }
             self.begin_life(now, header);
             new_life = true;
@@ -417,7 +416,8 @@ impl Peer {
             Standing::Lost | Standing::Left | Standing::Dead { .. } => return None,
         };
         if next == Standing::Up {
-            self.silent_before = self.last_up.replace(now).map(|last| now - last);
+            let fresh = self.life.as_ref().map_or(now, |life| life.fresh_at);
+            self.silent_before = self.last_up.replace(fresh).map(|last| now - last);
         }
         (next != self.standing).then(|| std::mem::replace(&mut self.standing, next))
     }

@@ -106,6 +106,7 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
                 }
                 Reason::Preferred
                 | Reason::StaysPut
+                | Reason::Came { .. }
                 | Reason::Wished { .. }
                 | Reason::BestAble { .. }
                 | Reason::Failback

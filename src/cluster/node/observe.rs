@@ -22,6 +22,7 @@ impl Node {
                 && *term <= Term::MOST
             {
                 group.highest = group.highest.max(*term);
+                group.remembered = group.highest;
             }
         }
         for wish in &memory.wishes {
