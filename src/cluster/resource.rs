@@ -68,6 +68,8 @@ pub(super) struct LocalResource {
     announced: usize,
     next_announcement: Instant,
     cancelled: bool,
+    /// Its address was removed without its agent.
+    dropped: bool,
     defended: Option<Instant>,
 }
 
@@ -92,6 +94,7 @@ impl LocalResource {
             announced: 0,
             next_announcement: Instant::ZERO,
             cancelled: false,
+            dropped: false,
             defended: None,
         }
     }
@@ -160,6 +163,7 @@ impl LocalResource {
         self.doing =
             Doing::Starting(self.agent(spec, Action::Start, term, Some((bound, lease)), out));
         self.cancelled = false;
+        self.dropped = false;
     }
 
     /// Bring it nearer to being stopped. Whether it is.
@@ -312,7 +316,19 @@ impl LocalResource {
         self.doing == Doing::Started
     }
 
-    /// Whether an address of it may be on this machine.
+    /// Whether an address of it may be on this machine, and was not dropped since it was started.
+    pub(super) fn may_have_address(&self, spec: &Resource) -> bool {
+        spec.address.is_some() && self.may_run() && !self.dropped
+    }
+
+    /// Remove its address at once, without its agent.
+    pub(super) fn drop_address(&mut self, out: &mut Outbox) {
+        let (group, resource) = (self.id.group, self.id);
+        out.ask(Asked::Drop { group }, |op| Output::DropAddress { op, resource });
+        self.dropped = true;
+    }
+
+    /// Whether something of it may run.
     pub(super) fn may_run(&self) -> bool {
         match self.doing {
             Doing::Stopped => false,

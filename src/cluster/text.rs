@@ -386,6 +386,10 @@ impl fmt::Display for DoubtAbout<'_> {
         match doubt {
             Doubt::NoConsent => write!(f, "{peer} is up and has not agreed yet"),
             Doubt::RunsThere => write!(f, "{peer} is up and runs it"),
+            Doubt::GuardDiffers { section } => write!(
+                f,
+                "{section} of {peer}'s configuration differs: nothing moves until both files say the same"
+            ),
             Doubt::StopFailed => write!(
                 f,
                 "a stop failed on {peer} before it fell silent: some of it may still run there, whatever the guard says"

@@ -197,6 +197,15 @@ impl fmt::Display for Section {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests(pub [u32; 4]);
 
+impl Digests {
+    /// The sections that another configuration has otherwise.
+    #[must_use]
+    pub fn differing(self, theirs: [u32; 4]) -> Vec<Section> {
+        let pairs = Section::ALL.into_iter().zip(self.0.into_iter().zip(theirs));
+        pairs.filter(|(_, (mine, theirs))| mine != theirs).map(|(section, _)| section).collect()
+    }
+}
+
 impl Config {
     /// The cluster's name on the wire.
     #[must_use]

@@ -141,6 +141,12 @@ fn advice(peer: &str, doubt: &Doubt) -> Vec<String> {
         Doubt::Unwitnessed { .. } => {
             vec!["look at the service network: cable, switch, interface".to_owned(), vouch]
         }
+        Doubt::GuardDiffers { section } => {
+            vec![
+                format!("make {section} the same on both nodes and restart the one that was wrong"),
+                vouch,
+            ]
+        }
         Doubt::StopFailed => vec![vouch],
         Doubt::NoConsent
         | Doubt::RunsThere

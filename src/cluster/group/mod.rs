@@ -16,8 +16,7 @@ use std::time::Duration;
 
 use super::event::{Event, StopReason};
 use super::guard::{Doubt, Permit};
-use super::io::Output;
-use super::outbox::{Asked, Outbox};
+use super::outbox::Outbox;
 use super::placement::Reason;
 use super::resource::{Doing, LeaseTerms, LocalResource};
 use super::time::Instant;
@@ -95,6 +94,8 @@ pub(super) struct Ground<'a> {
     pub(super) now: Instant,
     /// Until when this node may hold what it holds. `None`: without a bound.
     pub(super) holds_until: Option<Instant>,
+    /// Before this moment no peer acts. `None`: there is none that could.
+    pub(super) peers_wait: Option<Instant>,
     /// How long the kernel keeps an address.
     pub(super) lease: Duration,
 }
@@ -189,8 +190,8 @@ impl LocalGroup {
 
     /// Begin to stop it. `urgent`: addresses go at once, without their agents.
     pub(super) fn release(&mut self, ground: &Ground<'_>, because: StopReason, out: &mut Outbox) {
-        match self.running {
-            Running::Stopping { .. } | Running::Blocked => return,
+        let ends = match self.running {
+            Running::Stopping { .. } | Running::Blocked => true,
             Running::Claiming { .. } => {
                 self.withdraw();
                 return;
@@ -198,8 +199,8 @@ impl LocalGroup {
             Running::Stopped
             | Running::Unknown
             | Running::Starting { .. }
-            | Running::Started { .. } => {}
-        }
+            | Running::Started { .. } => false,
+        };
         let urgent = match because {
             StopReason::Isolated { .. }
             | StopReason::Paused { .. }
@@ -211,16 +212,28 @@ impl LocalGroup {
             | StopReason::Leftover => false,
         };
         if urgent {
-            let group = self.id;
-            for resource in self.resources.iter().filter(|resource| resource.may_run()) {
-                if ground.config.resource(resource.id).address.is_some() {
-                    let resource = resource.id;
-                    out.ask(Asked::Drop { group }, |op| Output::DropAddress { op, resource });
+            for resource in &mut self.resources {
+                if resource.may_have_address(ground.config.resource(resource.id)) {
+                    resource.drop_address(out);
                 }
             }
         }
+        if ends {
+            return;
+        }
         out.emit(Event::GroupStopping { group: self.name(ground.config), because });
         self.running = Running::Stopping { since: ground.now };
+    }
+
+    /// Whether it has something that must be gone before a peer acts: it is held, or an address is left of it.
+    pub(super) fn has_to_let_go(&self, config: &Config) -> bool {
+        let has_address =
+            |resource: &LocalResource| resource.may_have_address(config.resource(resource.id));
+        match self.running {
+            Running::Starting { .. } | Running::Started { .. } => true,
+            Running::Stopping { .. } | Running::Blocked => self.resources.iter().any(has_address),
+            Running::Unknown | Running::Stopped | Running::Claiming { .. } => false,
+        }
     }
 
     /// Whether everything has been looked at. `None`: not yet; otherwise how many of its resources run.
@@ -297,9 +310,14 @@ impl LocalGroup {
 
     /// Until when a start that is asked for now may take effect: the first by its permit, the others as long as what runs
     /// may be held; and nothing later than a deadtime from now, for a node that stands still may lose its right meanwhile.
+    /// Where all of it ended and is to be restarted nothing shows a peer's guard that it is held: so only for as long as
+    /// no peer acts.
     fn bound(&self, ground: &Ground<'_>, permit: &Permit) -> Instant {
+        let at_most = ground.now + ground.config.timing.deadtime;
         if self.resources.iter().any(LocalResource::is_started) {
-            ground.holds_until.unwrap_or(ground.now + ground.config.timing.deadtime)
+            ground.holds_until.unwrap_or(at_most)
+        } else if matches!(self.running, Running::Started { .. }) {
+            ground.peers_wait.unwrap_or(at_most).max(permit.until())
         } else {
             permit.until()
         }

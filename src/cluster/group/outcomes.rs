@@ -227,11 +227,18 @@ impl LocalGroup {
         outcome: RenewOutcome,
         out: &mut Outbox,
     ) {
-        let group = self.name(ground.config);
+        let (group, holds) = (self.name(ground.config), self.holds());
         let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else {
             return;
         };
         resource.renewed();
+        if !holds || resource.doing != Doing::Started {
+            // It came back behind the back of whoever removed it.
+            if outcome == RenewOutcome::PutBack {
+                resource.drop_address(out);
+            }
+            return;
+        }
         let Some(address) = &ground.config.resource(id).address else { return };
         let address = address.to_string();
         match outcome {

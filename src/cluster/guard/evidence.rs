@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Section;
 use crate::wire::Mac;
 
 /// What the guard of a group promises, weakest first. Later levels stand above these.
@@ -74,6 +75,11 @@ pub enum Doubt {
     NoConsent,
     /// It is up, and runs it.
     RunsThere,
+    /// Its configuration differs in what the guard rests on.
+    GuardDiffers {
+        /// In this section.
+        section: Section,
+    },
     /// It is silent, and a stop failed there before.
     StopFailed,
     /// It is not lost yet.

@@ -19,7 +19,7 @@ use super::io::{Output, PingOutcome, ProbeOutcome};
 use super::outbox::{Asked, Outbox};
 use super::peer::{Peer, Standing};
 use super::time::Instant;
-use crate::config::{Config, GroupId, NodeId, ResourceId};
+use crate::config::{Config, GroupId, NodeId, ResourceId, Section};
 use crate::wire::{Mac, Run, Term};
 use arp::Probes;
 
@@ -146,6 +146,9 @@ impl Guard {
         if peer.is_gone() && self.just_paused(now) {
             return Err(Doubt::JustPaused);
         }
+        if let Some(section) = Self::differs(about.config, peer).filter(|_| !peer.is_gone()) {
+            return Err(Doubt::GuardDiffers { section });
+        }
         match &peer.standing {
             Standing::Left => Ok(proof(Evidence::Goodbye, lasting)),
             Standing::Dead { author } => {
@@ -177,6 +180,16 @@ impl Guard {
                 Ok(proof(evidence, lasting))
             }
         }
+    }
+
+    /// What the guard rests on and this peer's configuration says otherwise: nobody gains a right until they agree (P9).
+    pub(super) fn differs(config: &Config, peer: &Peer) -> Option<Section> {
+        let theirs = peer.said()?.digests?;
+        let differ = config.digests.differing(theirs);
+        differ.into_iter().find(|section| match section {
+            Section::Nodes | Section::Guard => true,
+            Section::Heartbeat | Section::Groups => false,
+        })
     }
 
     fn just_paused(&self, now: Instant) -> bool {
@@ -262,20 +275,19 @@ impl Guard {
     /// A peer that hears nothing either takes over a deadtime after its own last round trip. Each heartbeat says which
     /// of its predecessors arrived, so a bound of that moment is known, whatever was lost. Before it this node lets go,
     /// unless a ping node shows that it is not the one that is cut off.
-    pub(super) fn holds_until<'a>(
-        &self,
-        mut peers: impl Iterator<Item = &'a Peer>,
-    ) -> Option<Instant> {
+    pub(super) fn holds_until<'a>(&self, peers: impl Iterator<Item = &'a Peer>) -> Option<Instant> {
         if !self.ping.is_on() {
             return None;
         }
-        let mut peers_wait: Option<Instant> = None;
-        for peer in peers.by_ref().filter(|peer| !peer.is_gone()) {
-            let waits = peer.waits_until().unwrap_or(Instant::ZERO);
-            peers_wait = Some(peers_wait.map_or(waits, |least| least.min(waits)));
-        }
-        let peers_wait = peers_wait?.saturating_sub(self.stop_budget);
+        let peers_wait = self.peers_wait(peers)?;
         Some(self.ping.counts_until().map_or(peers_wait, |ping| ping.max(peers_wait)))
+    }
+
+    /// Before this moment no peer acts, whatever else it sees. `None`: there is none that could.
+    pub(super) fn peers_wait<'a>(&self, peers: impl Iterator<Item = &'a Peer>) -> Option<Instant> {
+        let peers = peers.filter(|peer| !peer.is_gone());
+        let waits = peers.map(|peer| peer.waits_until().unwrap_or(Instant::ZERO)).min()?;
+        Some(waits.saturating_sub(self.stop_budget))
     }
 }
 

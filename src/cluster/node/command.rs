@@ -2,8 +2,9 @@
 
 use super::Node;
 use crate::cluster::event::Event;
+use crate::cluster::guard::Guard;
 use crate::cluster::io::{ClientId, Command, Output, Response};
-use crate::cluster::peer::Standing;
+use crate::cluster::peer::{Peer, Standing};
 use crate::config::{GroupId, NodeId};
 use crate::wire::{GroupTag, WishSubject};
 
@@ -98,6 +99,15 @@ impl Node {
         let name = self.name(target);
         if let Some(why) = self.unable(target, id) {
             return Err(format!("{name} cannot take {group}: {why}"));
+        }
+        let differs = |peer: &Peer| Some((peer.id, Guard::differs(&self.config, peer)?));
+        if let Some((peer, section)) =
+            self.peers.iter().filter(|peer| peer.is_up()).find_map(differs)
+        {
+            return Err(format!(
+                "{group} stays: {section} of {}'s configuration differs; nothing moves until both files say the same",
+                self.name(peer)
+            ));
         }
         self.wish(
             WishSubject::Location {

@@ -29,7 +29,6 @@ use super::time::Instant;
 use super::wishes::Wishes;
 use crate::config::{Config, GroupId, NodeId};
 use crate::wire::{GroupReport, GroupTag, Incarnation, Mac, Phase, Term};
-use observe::Sight;
 
 /// Why the core wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +77,6 @@ pub struct Node {
     link_states: Vec<LinkState>,
     refused: BTreeMap<Reject, u64>,
     disk: Option<String>,
-    sights: BTreeMap<NodeId, Sight>,
     /// When this daemon was last found to have stood still.
     resumed: Option<Instant>,
     next_beat: Instant,
@@ -127,7 +125,6 @@ impl Node {
             link_states: vec![LinkState::Up; config.links.len()],
             refused: BTreeMap::new(),
             disk: None,
-            sights: BTreeMap::new(),
             resumed: None,
             next_beat: now,
             beats: 0,
@@ -257,7 +254,12 @@ impl Node {
     }
 
     fn ground(&self) -> Ground<'_> {
-        ground(&self.config, self.now, self.holds_until())
+        ground(&self.config, self.now, self.rights())
+    }
+
+    /// Until when this node may hold what it holds, and before when no peer acts.
+    fn rights(&self) -> (Option<Instant>, Option<Instant>) {
+        (self.holds_until(), self.guard.peers_wait(self.peers.iter()))
     }
 
     fn holds_until(&self) -> Option<Instant> {
@@ -269,8 +271,7 @@ impl Node {
         id: GroupId,
         act: impl FnOnce(&mut LocalGroup, &Ground<'_>, &mut Outbox),
     ) {
-        let holds_until = self.holds_until();
-        let ground = ground(&self.config, self.now, holds_until);
+        let ground = ground(&self.config, self.now, self.rights());
         if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
             act(group, &ground, &mut self.out);
         }
@@ -317,8 +318,12 @@ fn lease(config: &Config) -> Duration {
     Duration::from_secs(config.timing.deadtime.as_millis().div_ceil(1000).try_into().unwrap_or(1))
 }
 
-fn ground(config: &Config, now: Instant, holds_until: Option<Instant>) -> Ground<'_> {
-    Ground { config, now, holds_until, lease: lease(config) }
+fn ground(
+    config: &Config,
+    now: Instant,
+    (holds_until, peers_wait): (Option<Instant>, Option<Instant>),
+) -> Ground<'_> {
+    Ground { config, now, holds_until, peers_wait, lease: lease(config) }
 }
 
 #[cfg(test)]

@@ -8,27 +8,11 @@ use crate::cluster::group::Running;
 use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
-use crate::config::{Digests, GroupId, LinkId, NodeId, Section};
-use crate::wire::{Body, GuardRecord, Heartbeat, Phase, PingSight, Report, Run, Term};
+use crate::config::{GroupId, LinkId, NodeId};
+use crate::wire::{Body, GuardRecord, Heartbeat, MAX_GROUPS_PER_PAGE, Phase, Report, Run, Term};
 
-/// What a node sees of its ping nodes, as it says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sight {
-    answers: bool,
-    since: Instant,
-    /// It has been without for a whole deadtime, and not been with for long enough since.
-    pub(super) blind: bool,
-}
-
-impl Sight {
-    /// It sees a ping node now, and has not lost sight of it for a while.
-    pub(super) fn sees(&self) -> bool {
-        self.answers && !self.blind
-    }
-}
-
-/// A node that had lost its ping node is able again after it answered for so many deadtimes: no ping-pong.
-const HOLD_DOWN_DEADTIMES: u32 = 5;
+/// Claims on unknown groups that are answered at a time: they leave room for this node's own in a report.
+const MAX_FOREIGN_CLAIMS: usize = MAX_GROUPS_PER_PAGE / 2;
 
 impl Node {
     pub(super) fn restore(&mut self, memory: Memory) {
@@ -109,7 +93,7 @@ impl Node {
         for id in ids {
             self.with_group(id, |group, ground, out| {
                 group.withdraw();
-                if may_have_acted && group.holds() {
+                if may_have_acted && group.has_to_let_go(ground.config) {
                     group.release(ground, StopReason::Paused { gap }, out);
                 }
             });
@@ -195,11 +179,14 @@ impl Node {
         for entry in &report.groups {
             match self.config.group_by_tag(entry.group) {
                 Some(id) => groups.push((id, *entry)),
-                None if entry.run == Run::Claiming
-                    && self.foreign_claims.len() < crate::wire::MAX_GROUPS_PER_PAGE =>
-                {
+                None if entry.run == Run::Claiming => {
                     self.news |=
                         self.foreign_claims.insert(entry.group, entry.term) != Some(entry.term);
+                    if self.foreign_claims.len() > MAX_FOREIGN_CLAIMS {
+                        let other = self.foreign_claims.keys().find(|tag| **tag != entry.group);
+                        let other = other.copied();
+                        other.and_then(|tag| self.foreign_claims.remove(&tag));
+                    }
                 }
                 None => {
                     self.foreign_claims.remove(&entry.group);
@@ -225,7 +212,7 @@ impl Node {
         if differed.map_or(report.digests != mine.0, |former| former != report.digests) {
             self.out.emit(Event::ConfigDiffers {
                 peer: peer.clone(),
-                sections: differing(mine, report.digests),
+                sections: mine.differing(report.digests),
             });
         }
         for (id, term) in took {
@@ -253,7 +240,6 @@ impl Node {
         self.judge_peers();
         self.look_round();
         self.ping_and_probe();
-        self.judge_sights();
         self.let_go();
     }
 
@@ -337,6 +323,9 @@ impl Node {
         let saw = self.guard.ping.said_answers;
         let late = self.peers_are_late();
         self.guard.ping.tick(self.now, late, &mut self.out);
+        let sight = self.guard.ping.sight();
+        self.guard.ping.judge(self.now);
+        self.news |= sight != self.guard.ping.sight();
         let sees = self.guard.ping.answers(self.now);
         if self.guard.ping.is_on() && saw != Some(sees) {
             self.guard.ping.said_answers = Some(sees);
@@ -371,36 +360,6 @@ impl Node {
         groups.map(|group| group.id).collect()
     }
 
-    fn judge_sights(&mut self) {
-        if !self.guard.ping.is_on() {
-            return;
-        }
-        let (now, deadtime) = (self.now, self.config.timing.deadtime);
-        let mut seen = vec![(self.config.me, self.guard.ping.answers(now))];
-        for peer in self.peers.iter().filter(|peer| peer.is_up()) {
-            if let Some(sight) = peer.said().and_then(|said| said.ping) {
-                seen.push((peer.id, sight == PingSight::Answers));
-            }
-        }
-        for (node, answers) in seen {
-            let sight = self.sights.entry(node).or_insert(Sight {
-                answers: true,
-                since: now,
-                blind: false,
-            });
-            if sight.answers != answers {
-                (sight.answers, sight.since) = (answers, now);
-            }
-        }
-        // What a node said last stands while it is silent, and its time is judged all the same.
-        for sight in self.sights.values_mut() {
-            let bound = if sight.answers { deadtime * HOLD_DOWN_DEADTIMES } else { deadtime };
-            if now - sight.since >= bound {
-                sight.blind = !sight.answers;
-            }
-        }
-    }
-
     /// A holder that hears neither peer nor ping node lets go before the peer may act (P2).
     fn let_go(&mut self) {
         let (now, Some(until)) = (self.now, self.holds_until()) else { return };
@@ -414,8 +373,12 @@ impl Node {
             silence: silence.unwrap_or_default(),
             ping_silence: self.guard.ping.newest().map(|(_, at)| now - at),
         };
-        let held: Vec<GroupId> =
-            self.groups.iter().filter(|group| group.holds()).map(|group| group.id).collect();
+        let held: Vec<GroupId> = self
+            .groups
+            .iter()
+            .filter(|group| group.has_to_let_go(&self.config))
+            .map(|group| group.id)
+            .collect();
         for id in held {
             let because = because.clone();
             self.with_group(id, |group, ground, out| group.release(ground, because, out));
@@ -442,16 +405,12 @@ impl Node {
         let start = Instant::ZERO + timing.initdead;
         let join =
             [start, start.saturating_sub(timing.deadtime)].into_iter().filter(move |at| now < *at);
-        let holds = self.groups.iter().any(super::super::group::LocalGroup::holds);
+        let holds = self.groups.iter().any(|group| group.has_to_let_go(&self.config));
         let let_go = self
             .holds_until()
             .filter(|_| holds)
             .map(|until| until.max(Instant::ZERO + timing.deadtime / 2));
-        let sights = self.sights.values().filter_map(move |sight| {
-            let bound =
-                if sight.answers { timing.deadtime * HOLD_DOWN_DEADTIMES } else { timing.deadtime };
-            (sight.blind == sight.answers).then_some(sight.since + bound)
-        });
+        let sight = self.guard.ping.judged_next();
         let resumed = self.resumed.map(|at| at + timing.deadtime).filter(move |at| now < *at);
         silence
             .map(|at| (at, Timer::Silence))
@@ -460,7 +419,7 @@ impl Node {
             .chain(probe.map(|at| (at, Timer::Probe)))
             .chain(join.map(|at| (at, Timer::Join)))
             .chain(let_go.map(|at| (at, Timer::LetGo)))
-            .chain(sights.map(|at| (at, Timer::Sight)))
+            .chain(sight.map(|at| (at, Timer::Sight)))
             .chain(resumed.map(|at| (at, Timer::Silence)))
     }
 
@@ -470,10 +429,4 @@ impl Node {
         let unix_ms = self.memory.unix_ms + self.now.as_micros() / 1000;
         Term((highest + 1).max(unix_ms) << 8 | u64::from(self.config.me.0))
     }
-}
-
-/// The sections of two configurations that differ.
-pub(super) fn differing(mine: Digests, theirs: [u32; 4]) -> Vec<Section> {
-    let pairs = Section::ALL.into_iter().zip(mine.0.into_iter().zip(theirs));
-    pairs.filter(|(_, (mine, theirs))| mine != theirs).map(|(section, _)| section).collect()
 }

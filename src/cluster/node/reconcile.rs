@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Node, Timer, ground};
 use crate::cluster::event::{Event, StopReason};
 use crate::cluster::group::Running;
-use crate::cluster::guard::{About, Doubt, Doubts, Evidence, Permit, Proof};
+use crate::cluster::guard::{About, Doubt, Doubts, Evidence, Guard, Permit, Proof};
 use crate::cluster::io::Output;
 use crate::cluster::peer::Peer;
 use crate::cluster::placement::Unable;
@@ -23,8 +23,7 @@ impl Node {
             self.resolve_both_active(id);
             self.hand_over(id);
             self.claim(id);
-            let holds_until = self.holds_until();
-            let ground = ground(&self.config, self.now, holds_until);
+            let ground = ground(&self.config, self.now, self.rights());
             if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
                 group.advance(&ground, &mut self.out);
             }
@@ -115,8 +114,13 @@ impl Node {
         }
         let (target, reason) = (group.target, group.reason.clone());
         let elsewhere = target.filter(|target| *target != self.config.me);
-        let asked =
-            elsewhere.filter(|target| self.claims(id).iter().any(|(node, _)| node == target));
+        // Nor for a node that may not take it, because its guard differs.
+        let agrees = |node: NodeId| {
+            self.peer(node).is_some_and(|peer| Guard::differs(&self.config, peer).is_none())
+        };
+        let asked = elsewhere.filter(|target| {
+            agrees(*target) && self.claims(id).iter().any(|(node, _)| node == target)
+        });
         if let Some(to) = asked {
             let to = self.name(to);
             self.release(id, StopReason::Moves { to, reason });
@@ -205,10 +209,17 @@ impl Node {
                     self.news = true;
                 }
                 let patience = self.config.timing.deadtime * 2;
+                // Who waits for a stop waits until it ends, well or badly; patience begins then.
+                let stops = self
+                    .peers
+                    .iter()
+                    .any(|peer| peer.report(id).is_some_and(|report| report.run == Run::Stopping));
                 let talks = doubts
                     .iter()
                     .all(|(_, doubt)| matches!(doubt, Doubt::NoConsent | Doubt::RunsThere));
-                if talks && now >= since + patience {
+                if stops {
+                    group.running = Running::Claiming { since: now };
+                } else if talks && now >= since + patience {
                     group.withdraw();
                     group.claim_not_before = now + patience * u32::try_from(rank + 1).unwrap_or(1);
                     self.news = true;
@@ -248,7 +259,8 @@ impl Node {
             | Doubt::AddressAnswers { .. }
             | Doubt::AddressConflict { .. }
             | Doubt::Unwitnessed { .. }
-            | Doubt::StopFailed => true,
+            | Doubt::StopFailed
+            | Doubt::GuardDiffers { .. } => true,
             Doubt::NoConsent
             | Doubt::RunsThere
             | Doubt::NotLostYet { .. }

@@ -10,7 +10,7 @@ use crate::cluster::time::{Instant, micros_u32};
 use crate::config::{GroupId, LinkId, NodeId};
 use crate::wire::{
     Ability, Body, Flags, GroupReport, GuardRecord, Header, Heartbeat, MAX_GROUPS_PER_PAGE,
-    MAX_MACS, PingSight, Report, Run, Sequence, Term,
+    MAX_MACS, Report, Run, Sequence, Term,
 };
 
 /// A goodbye is said so often, for nobody acknowledges it.
@@ -103,9 +103,10 @@ impl Node {
     }
 
     fn page(&mut self) -> Report {
-        let page: Vec<GroupId> = self.turn.iter().take(MAX_GROUPS_PER_PAGE).copied().collect();
-        if self.turn.len() > MAX_GROUPS_PER_PAGE {
-            self.turn.rotate_left(MAX_GROUPS_PER_PAGE);
+        let room = MAX_GROUPS_PER_PAGE.saturating_sub(self.foreign_claims.len());
+        let page: Vec<GroupId> = self.turn.iter().take(room).copied().collect();
+        if self.turn.len() > room {
+            self.turn.rotate_left(room);
         }
         let mut groups: Vec<GroupReport> =
             page.into_iter().filter_map(|id| self.group_report(id)).collect();
@@ -117,7 +118,7 @@ impl Node {
             consent: Some(*term),
             ability: Ability::Excluded,
         });
-        groups.extend(foreign.take(MAX_GROUPS_PER_PAGE - groups.len()));
+        groups.extend(foreign);
         let macs = self.own_macs.iter().take(MAX_MACS).copied().collect();
         Report { macs, groups, wishes: self.wishes.page(), ..self.short_report() }
     }
@@ -140,10 +141,7 @@ impl Node {
             Some(Told { peer: peer.id, incarnation, sent_after })
         });
         let sequence = self.sent.record(now, told.collect());
-        let ping = self.guard.ping.is_on().then(|| {
-            let answers = self.guard.ping.answers(now);
-            GuardRecord::Ping(if answers { PingSight::Answers } else { PingSight::Silent })
-        });
+        let ping = self.guard.ping.is_on().then(|| GuardRecord::Ping(self.guard.ping.sight()));
         let header = Header {
             sender: self.config.node(self.config.me).tag,
             incarnation: self.incarnation,

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::*;
 use crate::agent::{Action, ExitCode, Outcome};
-use crate::cluster::io::{ClientId, Command, PingOutcome, ProbeOutcome, RenewOutcome};
+use crate::cluster::io::{ClientId, Command, OpId, PingOutcome, ProbeOutcome, RenewOutcome};
 use crate::config::{
     Address, AgentName, Digests, Group, Guard as GuardConfig, Link, Node as NodeConfig, Resource,
     ResourceId, Timeouts, Timing, Transport,
 };
-use crate::wire::{NodeTag, Run};
+use crate::wire::{Heartbeat, NodeTag, Run};
+
+mod adversity;
 
 fn config(me: u8) -> Config {
     let ms = Duration::from_millis;
@@ -56,6 +58,9 @@ fn config(me: u8) -> Config {
     }
 }
 
+/// What a node with a fault does to its own heartbeats.
+type Fault = fn(&mut Heartbeat);
+
 /// Two nodes; whoever is in `dead` neither sends nor hears.
 struct Pair {
     now: Instant,
@@ -68,15 +73,33 @@ struct Pair {
     inbox: VecDeque<(usize, Input)>,
     events: Vec<(usize, Instant, Event)>,
     exited: BTreeSet<usize>,
+    /// Agents that do not work.
+    broken: BTreeMap<(usize, u16, Action), Outcome>,
+    /// Agents that take until somebody lets them finish, and their requests.
+    slow: BTreeSet<(usize, u16, Action)>,
+    waiting: Vec<(usize, OpId)>,
+    /// Renewals get no answer.
+    renewals_hang: bool,
+    /// What a node with a fault makes of its own heartbeats.
+    faulty: Option<(usize, Fault)>,
+    /// All outputs but datagrams, and how many of these.
+    outputs: Vec<(usize, Output)>,
+    sent: usize,
 }
 
 impl Pair {
     fn new() -> Self {
-        let node =
-            |me: u8| Node::new(config(me), Incarnation(100 + u64::from(me)), 7, Instant::ZERO);
+        Self::with([config(0), config(1)])
+    }
+
+    fn with(configs: [Config; 2]) -> Self {
+        let node = |config: Config| {
+            let incarnation = Incarnation(100 + u64::from(config.me.0));
+            Node::new(config, incarnation, 7, Instant::ZERO)
+        };
         Self {
             now: Instant::ZERO,
-            nodes: vec![node(0), node(1)],
+            nodes: configs.into_iter().map(node).collect(),
             running: BTreeSet::new(),
             dead: BTreeSet::new(),
             cut: false,
@@ -85,6 +108,13 @@ impl Pair {
             inbox: VecDeque::new(),
             events: Vec::new(),
             exited: BTreeSet::new(),
+            broken: BTreeMap::new(),
+            slow: BTreeSet::new(),
+            waiting: Vec::new(),
+            renewals_hang: false,
+            faulty: None,
+            outputs: Vec::new(),
+            sent: 0,
         }
     }
 
@@ -109,8 +139,15 @@ impl Pair {
     }
 
     fn carry_out(&mut self, me: usize, output: Output) {
+        if !matches!(output, Output::Send { .. }) {
+            self.outputs.push((me, output.clone()));
+        }
         match output {
-            Output::Send { link, heartbeat, .. } => {
+            Output::Send { link, mut heartbeat, .. } => {
+                self.sent += 1;
+                if let Some((_, fault)) = self.faulty.filter(|(node, _)| *node == me) {
+                    fault(&mut heartbeat);
+                }
                 if !self.cut {
                     let from = NodeId(u8::try_from(me).unwrap());
                     self.tell(1 - me, Input::Received { link, from, wall_us: 0, heartbeat });
@@ -130,29 +167,10 @@ impl Pair {
                 };
                 self.tell(me, Input::ProbeFinished { op, outcome });
             }
-            Output::RunAgent { op, resource, action, .. } => {
-                let runs = self.running.contains(&(me, resource));
-                let code = match action {
-                    Action::Start => {
-                        self.running.insert((me, resource));
-                        ExitCode::Success
-                    }
-                    Action::Stop => {
-                        self.running.remove(&(me, resource));
-                        ExitCode::Success
-                    }
-                    Action::Monitor | Action::ValidateAll | Action::MetaData if runs => {
-                        ExitCode::Success
-                    }
-                    Action::Monitor | Action::ValidateAll | Action::MetaData => {
-                        ExitCode::NotRunning
-                    }
-                };
-                self.tell(
-                    me,
-                    Input::AgentFinished { op, outcome: Outcome::Exited { code, reason: None } },
-                );
+            Output::RunAgent { op, resource, action, not_after, .. } => {
+                self.run_agent(me, op, (resource, action), not_after);
             }
+            Output::RenewAddress { .. } if self.renewals_hang => {}
             Output::RenewAddress { op, .. } => {
                 self.tell(me, Input::AddressRenewed { op, outcome: RenewOutcome::Kept });
             }
@@ -169,6 +187,41 @@ impl Pair {
             | Output::Reply { .. }
             | Output::Remember(_) => {}
         }
+    }
+
+    fn run_agent(
+        &mut self,
+        me: usize,
+        op: OpId,
+        (resource, action): (ResourceId, Action),
+        not_after: Option<Instant>,
+    ) {
+        let key = (me, resource.index, action);
+        if self.slow.contains(&key) {
+            self.waiting.push((me, op));
+            return;
+        }
+        let outcome = if let Some(broken) = self.broken.get(&key) {
+            broken.clone()
+        } else if not_after.is_some_and(|until| until < self.now) {
+            Outcome::TooLate
+        } else {
+            let runs = self.running.contains(&(me, resource));
+            let code = match action {
+                Action::Start => {
+                    self.running.insert((me, resource));
+                    ExitCode::Success
+                }
+                Action::Stop => {
+                    self.running.remove(&(me, resource));
+                    ExitCode::Success
+                }
+                _ if runs => ExitCode::Success,
+                _ => ExitCode::NotRunning,
+            };
+            Outcome::Exited { code, reason: None }
+        };
+        self.tell(me, Input::AgentFinished { op, outcome });
     }
 
     fn run(&mut self, millis: u64) {
@@ -197,6 +250,15 @@ impl Pair {
             .map(|(node, _)| *node)
             .filter(|node| !self.dead.contains(node))
             .collect()
+    }
+
+    fn command(&mut self, node: usize, command: Command) {
+        let (client, author) = (ClientId(1), "root".to_owned());
+        self.tell(node, Input::Command { client, author, unix_ms: 5, command });
+    }
+
+    fn switchover(&mut self, node: usize) {
+        self.command(node, Command::Switchover { group: "web".to_owned(), to: None });
     }
 
     fn story(&self) -> String {
@@ -254,11 +316,7 @@ fn an_isolated_holder_lets_go_before_the_other_acts() {
 fn a_switchover_moves_the_group_and_it_stays() {
     let mut pair = Pair::new();
     pair.run(1000);
-    let command = Command::Switchover { group: "web".to_owned(), to: None };
-    pair.tell(
-        0,
-        Input::Command { client: ClientId(1), author: "root".to_owned(), unix_ms: 5, command },
-    );
+    pair.switchover(0);
     pair.run(50);
     assert_eq!(pair.holders(), [1], "{}", pair.story());
     pair.run(3000);

@@ -1,7 +1,6 @@
 //! The snapshot: everything that status prints.
 
 use super::Node;
-use super::observe::differing;
 use crate::cluster::group::Running;
 use crate::cluster::io::LinkState;
 use crate::cluster::peer::{Peer, Standing};
@@ -86,7 +85,7 @@ impl Node {
             name: node.name.clone(),
             state,
             standby,
-            ping: sight.map(|sight| sight == PingSight::Answers),
+            ping: sight.map(|sight| matches!(sight, PingSight::Answers | PingSight::Returning)),
             peer: self.peer_view(peer, now),
         }
     }
@@ -94,10 +93,8 @@ impl Node {
     fn peer_view(&self, peer: &Peer, now: Instant) -> Option<PeerView> {
         let life = peer.life.as_ref()?;
         let links = self.config.links.iter().zip(&peer.links);
-        let differs = life
-            .said
-            .digests
-            .map_or_else(Vec::new, |theirs| differing(self.config.digests, theirs));
+        let differs =
+            life.said.digests.map_or_else(Vec::new, |theirs| self.config.digests.differing(theirs));
         Some(PeerView {
             phase: life.said.phase,
             silence: peer.silence(now),

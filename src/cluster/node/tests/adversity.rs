@@ -1,0 +1,342 @@
+//! What failures at a bad moment, and peers with faults or with another configuration, make of a pair.
+
+use super::*;
+use crate::cluster::event::StopReason;
+use crate::cluster::guard::Doubt;
+use crate::cluster::io::Response;
+use crate::wire::{Body, Report, Wish, WishSubject};
+
+const WEB: GroupId = GroupId(0);
+
+fn failure() -> Outcome {
+    Outcome::Exited { code: ExitCode::Generic, reason: None }
+}
+
+/// The address of the group, and services before and after it.
+fn with_services(me: u8, before: usize, after: usize) -> Config {
+    let mut config = config(me);
+    let vip = config.groups[0].resources.remove(0);
+    let service =
+        |place: usize| Resource { name: format!("service{place}"), address: None, ..vip.clone() };
+    let mut resources: Vec<Resource> = (0..before).map(service).collect();
+    resources.push(vip.clone());
+    resources.extend((before..before + after).map(service));
+    config.groups[0].resources = resources;
+    config
+}
+
+fn report(heartbeat: &mut Heartbeat) -> &mut Report {
+    match &mut heartbeat.body {
+        Body::Known(report) => report,
+        Body::Unknown { .. } => unreachable!("this version speaks its own"),
+    }
+}
+
+impl Pair {
+    /// How often a node is woken within a while: a deadline that stays in the past wakes it without end.
+    fn wakes(&mut self, node: usize, millis: u64) -> u32 {
+        let end = self.now + Duration::from_millis(millis);
+        let mut wakes = 0;
+        self.drain();
+        while let Some((at, why)) = self.nodes[node].poll_timeout().filter(|(at, _)| *at <= end) {
+            self.now = self.now.max(at);
+            self.nodes[node].handle_timeout(self.now);
+            self.drain();
+            wakes += 1;
+            assert!(wakes < 10_000, "{why:?} does not move on: {}", self.story());
+        }
+        self.now = end;
+        wakes
+    }
+
+    /// A new life of a node that has forgotten everything.
+    fn restart(&mut self, node: usize, config: Config) {
+        // Its clock starts with it; here all count from the same moment, so initdead is over.
+        self.nodes[node] = Node::new(config, Incarnation(200 + node as u64), 8, self.now);
+        self.dead.remove(&node);
+    }
+
+    fn count(&self, node: usize, which: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|(at, _, event)| *at == node && which(event)).count()
+    }
+}
+
+#[test]
+fn a_peer_that_is_lost_while_its_sight_is_judged_keeps_nobody_awake() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.ping[1] = false;
+    pair.run(1000);
+    pair.ping[1] = true;
+    pair.run(500);
+    pair.dead.insert(1);
+    pair.run(600);
+    assert!(pair.wakes(0, 5000) < 1000, "{}", pair.story());
+}
+
+#[test]
+fn a_blocked_group_keeps_nobody_awake() {
+    let mut pair = Pair::with([with_services(0, 2, 0), with_services(1, 2, 0)]);
+    pair.run(1000);
+    pair.broken.insert((0, 1, Action::Stop), failure());
+    pair.switchover(0);
+    pair.run(500);
+    assert_eq!(pair.nodes[0].run_on(NodeId(0), WEB), Run::Blocked, "{}", pair.story());
+    assert!(pair.wakes(0, 5000) < 1000, "{}", pair.story());
+}
+
+#[test]
+fn two_failed_stops_of_a_group_are_both_looked_at() {
+    let mut pair = Pair::with([with_services(0, 2, 0), with_services(1, 2, 0)]);
+    pair.run(1000);
+    // The first fails while it is restarted in place, and the second while the group ends.
+    for place in [0, 1] {
+        pair.broken.insert((0, place, Action::Stop), failure());
+        pair.broken.insert((0, place, Action::Monitor), failure());
+    }
+    pair.run(3000);
+    assert_eq!(pair.nodes[0].run_on(NodeId(0), WEB), Run::Blocked, "{}", pair.story());
+    assert!(pair.wakes(0, 5000) < 1000, "{}", pair.story());
+    pair.broken.clear();
+    pair.running.clear();
+    pair.run(25_000);
+    assert_eq!(pair.holders().len(), 3, "{}", pair.story());
+}
+
+#[test]
+fn numbers_without_reason_are_not_believed() {
+    let mut pair = Pair::new();
+    pair.faulty = Some((1, |heartbeat| {
+        let node = NodeTag::of("beta");
+        let report = report(heartbeat);
+        report.groups.iter_mut().for_each(|group| group.highest = Term(u64::MAX));
+        let subject = WishSubject::Standby { node, standby: true };
+        report.wishes = vec![Wish { subject, stamp: u64::MAX, author: "root".to_owned() }];
+    }));
+    pair.run(1000);
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+    pair.switchover(0);
+    pair.run(1000);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    pair.command(0, Command::Standby { node: Some("beta".to_owned()) });
+    pair.run(1000);
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+    pair.command(0, Command::Online { node: Some("beta".to_owned()) });
+    pair.run(100);
+    assert_eq!(pair.nodes[0].unable(NodeId(1), WEB), None);
+}
+
+#[test]
+fn wishes_about_what_nobody_knows_are_not_kept() {
+    let mut pair = Pair::new();
+    pair.faulty = Some((1, |heartbeat| {
+        let sequence = heartbeat.header.sequence.0;
+        let group = GroupTag(u32::try_from(sequence).unwrap());
+        let node = NodeTag(sequence);
+        report(heartbeat).wishes = [
+            WishSubject::Location { group, node: Some(node) },
+            WishSubject::Standby { node, standby: true },
+        ]
+        .map(|subject| Wish { subject, stamp: sequence, author: "root".to_owned() })
+        .to_vec();
+    }));
+    pair.run(2000);
+    assert!(pair.nodes[0].wishes.all().is_empty());
+}
+
+#[test]
+fn a_lone_holder_that_stood_still_asks_before_it_goes_on() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.tell(1, Input::Shutdown);
+    pair.run(1000);
+    assert!(pair.exited.contains(&1));
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+    // Meanwhile beta may have come back and taken over.
+    pair.now += Duration::from_secs(60);
+    pair.run(1);
+    assert_eq!(pair.holders(), [0; 0], "{}", pair.story());
+    pair.run(480);
+    assert_eq!(pair.holders(), [0; 0], "nobody could say so yet: {}", pair.story());
+    pair.run(100);
+    assert_eq!(pair.holders(), [0], "{}", pair.story());
+}
+
+#[test]
+fn nobody_gains_rights_from_a_guard_that_differs() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    let mut other = config(1);
+    other.digests = Digests([1, 2, 9, 4]);
+    pair.dead.insert(1);
+    pair.run(100);
+    pair.restart(1, other);
+    pair.run(1000);
+    assert_eq!(pair.holders(), [0], "what it has it keeps: {}", pair.story());
+    pair.switchover(0);
+    pair.command(0, Command::Standby { node: None });
+    pair.run(1000);
+    assert_eq!(pair.holders(), [0], "nobody stops what nobody takes: {}", pair.story());
+    let refused = |(_, output): &(usize, Output)| {
+        matches!(output, Output::Reply { response: Response::Refused { .. }, .. })
+    };
+    assert!(pair.outputs.iter().any(refused));
+    let doubts = pair.nodes[1].groups[0].doubts.clone();
+    assert!(matches!(doubts[..], [(NodeId(0), Doubt::GuardDiffers { .. })]), "{doubts:?}");
+    pair.dead.insert(0);
+    pair.run(2000);
+    assert_eq!(pair.holders(), [0; 0], "no guard's word: {}", pair.story());
+    assert_eq!(pair.count(1, |event| matches!(event, Event::Refused { .. })), 1);
+    pair.command(1, Command::ConfirmDead { node: "alpha".to_owned() });
+    pair.run(100);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+}
+
+#[test]
+fn a_disagreement_about_who_may_is_no_storm() {
+    let mut pair = Pair::new();
+    let node = NodeTag::of("alpha");
+    for (place, standby) in [(0, false), (1, true)] {
+        let subject = WishSubject::Standby { node, standby };
+        let wishes = vec![Wish { subject, stamp: 7, author: "root".to_owned() }];
+        pair.tell(place, Input::Restored(Memory { wishes, ..Memory::default() }));
+    }
+    pair.run(5000);
+    assert_eq!(pair.holders().len(), 1, "{}", pair.story());
+    let kept = pair.outputs.iter().filter(|(_, output)| matches!(output, Output::Remember(_)));
+    assert!(kept.count() < 50, "{}", pair.story());
+    assert!(pair.sent < 1000, "{}", pair.sent);
+}
+
+#[test]
+fn an_isolated_node_lets_go_of_an_address_whose_group_is_still_stopping() {
+    let mut pair = Pair::with([with_services(0, 0, 1), with_services(1, 0, 1)]);
+    pair.run(1000);
+    pair.slow.insert((0, 1, Action::Stop));
+    pair.switchover(0);
+    pair.run(100);
+    let vip = ResourceId { group: WEB, index: 0 };
+    assert!(pair.running.contains(&(0, vip)), "{}", pair.story());
+    (pair.cut, pair.ping[0], pair.arp) = (true, false, false);
+    pair.run(450);
+    assert!(!pair.running.contains(&(0, vip)), "{}", pair.story());
+    let drops =
+        pair.outputs.iter().filter(|(_, output)| matches!(output, Output::DropAddress { .. }));
+    assert_eq!(drops.count(), 1);
+    pair.run(500);
+    assert!(pair.running.contains(&(1, vip)), "{}", pair.story());
+    assert!(pair.wakes(0, 2000) < 500);
+}
+
+#[test]
+fn a_single_resource_is_restarted_where_it_was() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.dead.insert(0);
+    pair.run(1000);
+    pair.running.clear();
+    pair.running.insert((1, ResourceId { group: WEB, index: 0 }));
+    pair.restart(0, config(0));
+    pair.run(2000);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    pair.running.clear();
+    pair.run(1500);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    assert_eq!(pair.count(1, |event| matches!(event, Event::GroupStopping { .. })), 0);
+}
+
+#[test]
+fn an_agent_that_vanished_before_its_start_moves_the_group() {
+    let mut pair = Pair::new();
+    let gone = || Outcome::CannotExecute("no such file".to_owned());
+    pair.broken.insert((0, 0, Action::Start), gone());
+    pair.broken.insert((0, 0, Action::Stop), gone());
+    pair.run(1000);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    assert_eq!(pair.nodes[0].run_on(NodeId(0), WEB), Run::Stopped, "{}", pair.story());
+}
+
+#[test]
+fn an_address_that_is_put_back_too_late_is_dropped_and_not_told_of() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.renewals_hang = true;
+    pair.run(1000);
+    let asked = pair.outputs.iter().rev().find_map(|output| {
+        if let (0, Output::RenewAddress { op, .. }) = output { Some(*op) } else { None }
+    });
+    pair.switchover(0);
+    pair.run(100);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    let before = pair.outputs.len();
+    let vip = ResourceId { group: WEB, index: 0 };
+    pair.running.insert((0, vip));
+    pair.tell(0, Input::AddressRenewed { op: asked.unwrap(), outcome: RenewOutcome::PutBack });
+    pair.run(10);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    assert!(!pair.outputs[before..].contains(&(0, Output::Announce { resource: vip })));
+}
+
+#[test]
+fn a_group_that_the_other_node_does_not_know_starts_beside_many() {
+    let mut configs = [config(0), config(1)];
+    for (config, count) in configs.iter_mut().zip([8_u8, 9]) {
+        let group = config.groups[0].clone();
+        config.groups = (0..count)
+            .map(|place| {
+                let name = format!("g{place}");
+                Group { tag: GroupTag::of(&name), name, ..group.clone() }
+            })
+            .collect();
+        config.digests = Digests([1, 2, 3, count.into()]);
+    }
+    let mut pair = Pair::with(configs);
+    pair.arp = false;
+    pair.run(4000);
+    assert_eq!(pair.running.len(), 9, "{}", pair.story());
+}
+
+#[test]
+fn a_slow_stop_does_not_make_the_next_node_tired_of_waiting() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.slow.insert((0, 0, Action::Stop));
+    pair.switchover(0);
+    pair.run(1300);
+    pair.slow.clear();
+    let (node, op) = pair.waiting.pop().unwrap();
+    pair.running.clear();
+    let outcome = Outcome::Exited { code: ExitCode::Success, reason: None };
+    pair.tell(node, Input::AgentFinished { op, outcome });
+    pair.run(20);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+}
+
+#[test]
+fn a_failed_stop_outlives_the_silence_of_its_node() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.broken.insert((0, 0, Action::Stop), failure());
+    pair.switchover(0);
+    pair.run(1000);
+    assert_eq!(pair.nodes[1].run_on(NodeId(0), WEB), Run::Blocked, "{}", pair.story());
+    pair.dead.insert(0);
+    pair.run(3000);
+    assert_eq!(pair.holders(), [0; 0], "{}", pair.story());
+    assert_eq!(pair.count(1, |event| matches!(event, Event::Refused { .. })), 1);
+    pair.command(1, Command::ConfirmDead { node: "alpha".to_owned() });
+    pair.run(100);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+}
+
+#[test]
+fn a_pause_is_why_a_group_was_let_go() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.now += Duration::from_secs(60);
+    pair.run(1);
+    let paused = |event: &Event| {
+        matches!(event, Event::GroupStopping { because: StopReason::Paused { .. }, .. })
+    };
+    assert_eq!(pair.count(0, paused), 1, "{}", pair.story());
+}
