@@ -130,6 +130,8 @@ pub(super) struct Peer {
     pub(super) standing: Standing,
     pub(super) life: Option<Life>,
     unproven: Vec<Unproven>,
+    /// The life that said goodbye: whatever comes of it now is older than that.
+    departed: Option<Incarnation>,
     turn: usize,
     pub(super) links: Vec<LinkSight>,
     pub(super) judged_from: Instant,
@@ -159,6 +161,7 @@ impl Peer {
             standing: Standing::Unknown,
             life: None,
             unproven: Vec::new(),
+            departed: None,
             turn: 0,
             links: vec![LinkSight::default(); links],
             judged_from: Instant::ZERO,
@@ -188,6 +191,9 @@ impl Peer {
             .and_then(|echo| echo.candidates.iter().find(|candidate| candidate.incarnation == me.1))
             .map(|candidate| candidate.nonce);
         let mut new_life = false;
+        if self.departed == Some(header.incarnation) {
+            return Taken::Refused(Reject::Replayed);
+        }
         if self.life.as_ref().is_none_or(|life| life.incarnation != header.incarnation) {
             let news = self.challenge(now, header, challenge);
             let answer = echo.and_then(|echo| echo.answer);
@@ -383,7 +389,7 @@ impl Peer {
     /// It said goodbye: that life is over, and a later datagram of it is a replay.
     pub(super) fn left(&mut self) {
         self.lives += 1;
-        self.life = None;
+        self.departed = self.life.take().map(|life| life.incarnation);
         self.unproven.clear();
         self.links.fill(LinkSight::default());
         self.standing = Standing::Left;
