@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use lubdub::agent::Action;
+use lubdub::cluster::guard::Doubt;
 use lubdub::cluster::io::Command;
 use lubdub::cluster::snapshot::ResourceState;
 use lubdub::config::{GroupId, NodeId, ResourceId};
@@ -111,6 +112,26 @@ impl World {
         any
     }
 
+    /// A human vouches for machines that are off, wherever status says that a stop had failed there: no guard does.
+    fn confirm_off(&mut self) {
+        for node in self.nodes() {
+            let Some(life) = &self.machine(node).life else { continue };
+            let groups = life.door.snapshot(life.clock.read(self.now)).groups;
+            let doubts = groups.into_iter().flat_map(|group| group.doubts);
+            let stuck: Vec<String> = doubts
+                .filter(|(_, doubt)| *doubt == Doubt::StopFailed)
+                .map(|(peer, _)| peer)
+                .collect();
+            for peer in stuck {
+                let off =
+                    self.nodes().any(|id| NAMES[usize::from(id.0)] == peer && !self.machine(id).on);
+                if off {
+                    self.command(node, Command::ConfirmDead { node: peer });
+                }
+            }
+        }
+    }
+
     /// Resources that a node's status shows so.
     fn seen_as(&self, node: NodeId, state: ResourceState) -> Vec<ResourceId> {
         let Some(life) = &self.machine(node).life else { return Vec::new() };
@@ -175,6 +196,7 @@ impl World {
         let quiet = timing.deadtime * 6 + Duration::from_secs(2);
         loop {
             self.run_until(self.now + Duration::from_millis(20))?;
+            self.confirm_off();
             if self.end_blocked() {
                 bound = bound.max(self.now + BLOCKED_PROBE);
             }
