@@ -26,7 +26,7 @@
 //! echo:  node 8 | parts 1 (1 heard, 2 answer) | number of candidates 1
 //!        | heard: incarnation 8, sequence 8, hold 4, links 1 | answer: nonce 8 | each candidate: incarnation 8, nonce 8
 //! guard record: kind 1 | length 2 | value
-//!        kind 1, ping nodes: 0 silent, 1 answers
+//!        kind 1, ping nodes: 0 silent, 1 answers, 2 unanswered, 3 returning
 //! ```
 
 use super::{
@@ -185,6 +185,8 @@ fn write_record(record: &GuardRecord, out: &mut Vec<u8>) -> Result<(), Unwritabl
     let (kind, value) = match record {
         GuardRecord::Ping(PingSight::Silent) => (RECORD_PING, 0_u8),
         GuardRecord::Ping(PingSight::Answers) => (RECORD_PING, 1),
+        GuardRecord::Ping(PingSight::Unanswered) => (RECORD_PING, 2),
+        GuardRecord::Ping(PingSight::Returning) => (RECORD_PING, 3),
         GuardRecord::Unknown { .. } => return Err(Unwritable::UnknownRecord),
     };
     out.push(kind);
@@ -267,6 +269,8 @@ impl<'a> Reader<'a> {
         match (kind, value) {
             (RECORD_PING, [0]) => Some(GuardRecord::Ping(PingSight::Silent)),
             (RECORD_PING, [1]) => Some(GuardRecord::Ping(PingSight::Answers)),
+            (RECORD_PING, [2]) => Some(GuardRecord::Ping(PingSight::Unanswered)),
+            (RECORD_PING, [3]) => Some(GuardRecord::Ping(PingSight::Returning)),
             (RECORD_PING, _) => None,
             (kind, _) => Some(GuardRecord::Unknown { kind }),
         }

@@ -190,8 +190,12 @@ pub enum GuardRecord {
 pub enum PingSight {
     /// The newest answer is no older than deadtime/2.
     Answers,
-    /// It is older, or there was none.
+    /// It is older, or there was none, for less than a deadtime yet.
+    Unanswered,
+    /// So for a deadtime or more.
     Silent,
+    /// One answers again, but not for long enough to rely on it.
+    Returning,
 }
 
 /// The versioned part.

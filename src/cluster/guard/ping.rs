@@ -9,6 +9,7 @@ use crate::cluster::io::{Output, PingOutcome};
 use crate::cluster::outbox::{Asked, Outbox};
 use crate::cluster::time::Instant;
 use crate::config::Timing;
+use crate::wire::PingSight;
 
 /// One ping node.
 #[derive(Debug)]
@@ -31,10 +32,18 @@ pub(in crate::cluster) struct PingGuard {
     asked: Option<Instant>,
     /// Since when answers never were further apart than `gap`.
     answers_since: Option<Instant>,
+    /// Since when it answers, or does not.
+    since: Instant,
+    answered: bool,
+    /// It has been without an answer for a deadtime, and not been with for long enough since.
+    blind: bool,
+    deadtime: Duration,
     /// What was last told about it.
     pub(in crate::cluster) said_answers: Option<bool>,
 }
 
+/// A node that had lost its ping node is a good place again after it answered for so many deadtimes: no ping-pong.
+const HOLD_DOWN_DEADTIMES: u32 = 5;
 /// Pings to one target that may be open at a time: with deadlines of deadtime/2 and a ping every keepalive/4 more would
 /// mean that answers do not come.
 const OPEN_MOST: u32 = 64;
@@ -51,6 +60,10 @@ impl PingGuard {
             keepalive: timing.keepalive,
             asked: None,
             answers_since: None,
+            since: Instant::ZERO,
+            answered: true,
+            blind: false,
+            deadtime: timing.deadtime,
             said_answers: None,
         }
     }
@@ -134,5 +147,37 @@ impl PingGuard {
     /// For how long a ping node has answered without a gap.
     pub(in crate::cluster) fn answers_for(&self, now: Instant) -> Option<Duration> {
         self.answers(now).then(|| self.answers_since.map(|since| now - since))?
+    }
+
+    /// Judge for how long it has answered, or has not.
+    pub(in crate::cluster) fn judge(&mut self, now: Instant) {
+        let answers = self.answers(now);
+        if answers != self.answered {
+            (self.answered, self.since) = (answers, now);
+        }
+        if now >= self.next_judgement() {
+            self.blind = !answers;
+        }
+    }
+
+    /// When the present state has lasted for long enough to count.
+    fn next_judgement(&self) -> Instant {
+        let bound = if self.answered { self.deadtime * HOLD_DOWN_DEADTIMES } else { self.deadtime };
+        self.since + bound
+    }
+
+    /// When [`judge`](Self::judge) has something to say next, if nothing comes in.
+    pub(in crate::cluster) fn judged_next(&self) -> Option<Instant> {
+        (self.is_on() && self.blind == self.answered).then(|| self.next_judgement())
+    }
+
+    /// What this node says of its ping nodes: all nodes decide on these words, so that all decide alike.
+    pub(in crate::cluster) fn sight(&self) -> PingSight {
+        match (self.answered, self.blind) {
+            (true, false) => PingSight::Answers,
+            (false, false) => PingSight::Unanswered,
+            (false, true) => PingSight::Silent,
+            (true, true) => PingSight::Returning,
+        }
     }
 }

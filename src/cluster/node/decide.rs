@@ -1,13 +1,12 @@
 //! Decide: where each group belongs, and whose claim this node consents to. Starts and stops nothing.
 
 use super::Node;
-use super::observe::Sight;
 use crate::cluster::event::Event;
 use crate::cluster::group::{LocalGroup, Running};
-use crate::cluster::peer::{Peer, Standing};
+use crate::cluster::peer::Standing;
 use crate::cluster::placement::{self, Candidate, Place, Reason, Unable, View};
 use crate::config::{GroupId, NodeId, Section};
-use crate::wire::{Ability, Phase, Run, Term};
+use crate::wire::{Ability, Phase, PingSight, Run, Term};
 
 impl Node {
     /// Place every group anew, and give consent where it is due.
@@ -100,19 +99,27 @@ impl Node {
         if self.wishes.standby(self.config.node(node).tag).is_some() {
             return Some(Unable::Standby);
         }
-        self.is_blind(node).then_some(Unable::NoPing)
+        self.is_blind(node, id).then_some(Unable::NoPing)
     }
 
-    /// Whether a node sees no ping node while another one that is up does.
-    fn is_blind(&self, node: NodeId) -> bool {
-        let blind = |node: &NodeId| self.sights.get(node).is_some_and(|sight| sight.blind);
-        let up =
-            |other: &NodeId| *other == self.config.me || self.peer(*other).is_some_and(Peer::is_up);
-        // One that has just lost sight of it too is no better place: where nobody sees it nothing moves.
-        let sees = |other: NodeId| {
-            other != node && up(&other) && self.sights.get(&other).is_some_and(Sight::sees)
+    /// Whether a node is no place for a group because it sees no ping node, and another one that is up does. Where nobody
+    /// sees it nothing moves; and what runs where it is seen again stays there.
+    fn is_blind(&self, node: NodeId, id: GroupId) -> bool {
+        let blind = match self.sight(node) {
+            Some(PingSight::Silent) => true,
+            Some(PingSight::Returning) => !super::reconcile::holds(self.run_on(node, id)),
+            Some(PingSight::Answers | PingSight::Unanswered) | None => false,
         };
-        blind(&node) && self.config.node_ids().any(sees)
+        let sees = |other: NodeId| other != node && self.sight(other) == Some(PingSight::Answers);
+        blind && self.config.node_ids().any(sees)
+    }
+
+    /// What a node says of its ping nodes; `None`: it is not up, or has none.
+    pub(super) fn sight(&self, node: NodeId) -> Option<PingSight> {
+        if node == self.config.me {
+            return self.guard.ping.is_on().then(|| self.guard.ping.sight());
+        }
+        self.peer(node).filter(|peer| peer.is_up())?.said()?.ping
     }
 
     /// The peers' claims on a group, best first: what runs already, then the order of its nodes.

@@ -29,7 +29,6 @@ use super::time::Instant;
 use super::wishes::Wishes;
 use crate::config::{Config, GroupId, NodeId};
 use crate::wire::{GroupReport, GroupTag, Incarnation, Mac, Phase, Term};
-use observe::Sight;
 
 /// Why the core wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +77,6 @@ pub struct Node {
     link_states: Vec<LinkState>,
     refused: BTreeMap<Reject, u64>,
     disk: Option<String>,
-    sights: BTreeMap<NodeId, Sight>,
     /// When this daemon was last found to have stood still.
     resumed: Option<Instant>,
     next_beat: Instant,
@@ -127,7 +125,6 @@ impl Node {
             link_states: vec![LinkState::Up; config.links.len()],
             refused: BTreeMap::new(),
             disk: None,
-            sights: BTreeMap::new(),
             resumed: None,
             next_beat: now,
             beats: 0,

@@ -9,28 +9,7 @@ use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
 use crate::config::{GroupId, LinkId, NodeId};
-use crate::wire::{
-    Body, GuardRecord, Heartbeat, MAX_GROUPS_PER_PAGE, Phase, PingSight, Report, Run, Term,
-};
-
-/// What a node sees of its ping nodes, as it says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sight {
-    answers: bool,
-    since: Instant,
-    /// It has been without for a whole deadtime, and not been with for long enough since.
-    pub(super) blind: bool,
-}
-
-impl Sight {
-    /// It sees a ping node now, and has not lost sight of it for a while.
-    pub(super) fn sees(&self) -> bool {
-        self.answers && !self.blind
-    }
-}
-
-/// A node that had lost its ping node is able again after it answered for so many deadtimes: no ping-pong.
-const HOLD_DOWN_DEADTIMES: u32 = 5;
+use crate::wire::{Body, GuardRecord, Heartbeat, MAX_GROUPS_PER_PAGE, Phase, Report, Run, Term};
 
 /// Claims on unknown groups that are answered at a time: they leave room for this node's own in a report.
 const MAX_FOREIGN_CLAIMS: usize = MAX_GROUPS_PER_PAGE / 2;
@@ -261,7 +240,6 @@ impl Node {
         self.judge_peers();
         self.look_round();
         self.ping_and_probe();
-        self.judge_sights();
         self.let_go();
     }
 
@@ -345,6 +323,9 @@ impl Node {
         let saw = self.guard.ping.said_answers;
         let late = self.peers_are_late();
         self.guard.ping.tick(self.now, late, &mut self.out);
+        let sight = self.guard.ping.sight();
+        self.guard.ping.judge(self.now);
+        self.news |= sight != self.guard.ping.sight();
         let sees = self.guard.ping.answers(self.now);
         if self.guard.ping.is_on() && saw != Some(sees) {
             self.guard.ping.said_answers = Some(sees);
@@ -377,36 +358,6 @@ impl Node {
             |running: &Running| matches!(running, Running::Stopped | Running::Claiming { .. });
         let groups = self.groups.iter().filter(|group| wanted && free(&group.running));
         groups.map(|group| group.id).collect()
-    }
-
-    fn judge_sights(&mut self) {
-        if !self.guard.ping.is_on() {
-            return;
-        }
-        let (now, deadtime) = (self.now, self.config.timing.deadtime);
-        let mut seen = vec![(self.config.me, self.guard.ping.answers(now))];
-        for peer in self.peers.iter().filter(|peer| peer.is_up()) {
-            if let Some(sight) = peer.said().and_then(|said| said.ping) {
-                seen.push((peer.id, sight == PingSight::Answers));
-            }
-        }
-        for (node, answers) in seen {
-            let sight = self.sights.entry(node).or_insert(Sight {
-                answers: true,
-                since: now,
-                blind: false,
-            });
-            if sight.answers != answers {
-                (sight.answers, sight.since) = (answers, now);
-            }
-        }
-        // What a node said last stands while it is silent, and its time is judged all the same.
-        for sight in self.sights.values_mut() {
-            let bound = if sight.answers { deadtime * HOLD_DOWN_DEADTIMES } else { deadtime };
-            if now - sight.since >= bound {
-                sight.blind = !sight.answers;
-            }
-        }
     }
 
     /// A holder that hears neither peer nor ping node lets go before the peer may act (P2).
@@ -459,11 +410,7 @@ impl Node {
             .holds_until()
             .filter(|_| holds)
             .map(|until| until.max(Instant::ZERO + timing.deadtime / 2));
-        let sights = self.sights.values().filter_map(move |sight| {
-            let bound =
-                if sight.answers { timing.deadtime * HOLD_DOWN_DEADTIMES } else { timing.deadtime };
-            (sight.blind == sight.answers).then_some(sight.since + bound)
-        });
+        let sight = self.guard.ping.judged_next();
         let resumed = self.resumed.map(|at| at + timing.deadtime).filter(move |at| now < *at);
         silence
             .map(|at| (at, Timer::Silence))
@@ -472,7 +419,7 @@ impl Node {
             .chain(probe.map(|at| (at, Timer::Probe)))
             .chain(join.map(|at| (at, Timer::Join)))
             .chain(let_go.map(|at| (at, Timer::LetGo)))
-            .chain(sights.map(|at| (at, Timer::Sight)))
+            .chain(sight.map(|at| (at, Timer::Sight)))
             .chain(resumed.map(|at| (at, Timer::Silence)))
     }
 

@@ -10,7 +10,7 @@ use crate::cluster::time::{Instant, micros_u32};
 use crate::config::{GroupId, LinkId, NodeId};
 use crate::wire::{
     Ability, Body, Flags, GroupReport, GuardRecord, Header, Heartbeat, MAX_GROUPS_PER_PAGE,
-    MAX_MACS, PingSight, Report, Run, Sequence, Term,
+    MAX_MACS, Report, Run, Sequence, Term,
 };
 
 /// A goodbye is said so often, for nobody acknowledges it.
@@ -141,10 +141,7 @@ impl Node {
             Some(Told { peer: peer.id, incarnation, sent_after })
         });
         let sequence = self.sent.record(now, told.collect());
-        let ping = self.guard.ping.is_on().then(|| {
-            let answers = self.guard.ping.answers(now);
-            GuardRecord::Ping(if answers { PingSight::Answers } else { PingSight::Silent })
-        });
+        let ping = self.guard.ping.is_on().then(|| GuardRecord::Ping(self.guard.ping.sight()));
         let header = Header {
             sender: self.config.node(self.config.me).tag,
             incarnation: self.incarnation,

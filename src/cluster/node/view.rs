@@ -85,7 +85,7 @@ impl Node {
             name: node.name.clone(),
             state,
             standby,
-            ping: sight.map(|sight| sight == PingSight::Answers),
+            ping: sight.map(|sight| matches!(sight, PingSight::Answers | PingSight::Returning)),
             peer: self.peer_view(peer, now),
         }
     }
