@@ -216,8 +216,10 @@ impl Pair {
                     self.running.remove(&(me, resource));
                     ExitCode::Success
                 }
-                _ if runs => ExitCode::Success,
-                _ => ExitCode::NotRunning,
+                Action::Monitor | Action::ValidateAll | Action::MetaData if runs => {
+                    ExitCode::Success
+                }
+                Action::Monitor | Action::ValidateAll | Action::MetaData => ExitCode::NotRunning,
             };
             Outcome::Exited { code, reason: None }
         };
