@@ -312,7 +312,8 @@ fn of_three_nodes_exactly_one_inherits() {
         let mut world = at_peace(options);
         world.power_off(ALPHA);
         let took = world.wait_for(millis(2000), "beta inherits", held_by(BETA));
-        assert!(took < millis(700), "{took:?}");
+        // Deadtime, a keepalive until gamma has lost it too and consents, and the agents.
+        assert!(took < millis(750), "{took:?}");
         assert!(!world.machine(GAMMA).runs_any(WEB), "{}", world.story());
         stays(&mut world);
         world.power_off(BETA);

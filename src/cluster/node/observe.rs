@@ -87,8 +87,13 @@ impl Node {
             false => peer.waits_until().is_none_or(|until| until <= now),
         };
         let may_have_acted = self.peers.iter().any(passed);
+        let deadtime = self.config.timing.deadtime;
         for peer in &mut self.peers {
             peer.judged_from = now;
+            // Whoever was gone may have come back and acted: its word, or the operator's, is of before.
+            if gap > deadtime && peer.is_gone() {
+                peer.standing = Standing::Unknown;
+            }
         }
         let ids: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
         for id in ids {
