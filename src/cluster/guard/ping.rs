@@ -151,6 +151,9 @@ impl PingGuard {
 
     /// Judge for how long it has answered, or has not.
     pub(in crate::cluster) fn judge(&mut self, now: Instant) {
+        if !self.is_on() {
+            return;
+        }
         let answers = self.answers(now);
         if answers != self.answered {
             (self.answered, self.since) = (answers, now);
