@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::agent::Action;
 use crate::config::cidr;
 use crate::control::DEFAULT_SOCKET;
+use crate::daemon::store::DEFAULT_DIR;
 use crate::lab;
 
 const EXIT_CODES: &str = "Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 the cluster is degraded (status), \
@@ -29,14 +30,14 @@ pub(super) struct Arguments {
 pub(super) enum Verb {
     /// Run the daemon in the foreground
     Run(RunArgs),
-    /// Check the configuration, the agents it names and their parameters
+    /// Check the configuration, the keys, the agents that it names and their parameters
     Check(CheckArgs),
     /// Write an authkeys file with a fresh random key
     Keygen(KeygenArgs),
     /// Show nodes, links, guard and groups: what is, what should be, and why
     #[command(
         after_help = "Ends with 3 when a group has no holder or two, is blocked or less guarded than asked for, \
-                            or a peer is not up."
+                            a peer is not up, or nobody could take a group over."
     )]
     Status {
         /// All of it as one line of JSON
@@ -51,6 +52,9 @@ pub(super) enum Verb {
         /// At most so many, the newest ones
         #[arg(short = 'n', value_name = "N", default_value_t = 50)]
         limit: u32,
+        /// Where the daemon keeps it; read where no daemon answers
+        #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
+        state: PathBuf,
     },
     /// Move a group to another node, and wait until it runs there
     Switchover {
@@ -106,7 +110,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE", default_value = DEFAULT_AUTHKEYS)]
     pub(super) authkeys: PathBuf,
     /// Where terms, wishes and history are kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/lubdub")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(super) state: PathBuf,
 }
 
@@ -115,9 +119,13 @@ pub(super) struct CheckArgs {
     /// The cluster's configuration
     #[arg(value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
-    /// Which node of it this machine is: its agents are asked too; by default the one with the host's name
+    /// Which node of it this machine is: its agents, interfaces and addresses are looked at too; by default the one
+    /// with the host's name
     #[arg(long, value_name = "NAME")]
     pub(super) node: Option<String>,
+    /// The shared keys
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_AUTHKEYS)]
+    pub(super) authkeys: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -189,8 +197,8 @@ pub(super) struct IpArgs {
     pub(super) interface: Option<String>,
 }
 
-const DEFAULT_CONFIG: &str = "/etc/lubdub/cluster.toml";
-const DEFAULT_AUTHKEYS: &str = "/etc/lubdub/authkeys";
+pub(super) const DEFAULT_CONFIG: &str = "/etc/lubdub/cluster.toml";
+pub(super) const DEFAULT_AUTHKEYS: &str = "/etc/lubdub/authkeys";
 
 /// Seconds, with the unit or without: `60`, `60s`.
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -1,12 +1,18 @@
-//! `lubdub check`: the configuration as every node reads it, and on the machine that is one of them its agents too.
+//! `lubdub check`: the configuration as every node reads it, the keys, and on the machine that is one of the nodes its
+//! agents, interfaces and addresses too.
 
-use crate::cluster::guard::GuardLevel;
-use crate::config::{self, Config, Group, Guard};
+use std::io;
+use std::path::Path;
 
 use super::agent::Installed;
-use super::args::CheckArgs;
+use super::args::{CheckArgs, DEFAULT_AUTHKEYS, DEFAULT_CONFIG};
 use super::exit::{Exit, Failure};
 use super::output;
+use crate::cluster::guard::GuardLevel;
+use crate::config::{self, Address, Config, Group, Guard, Transport};
+use crate::daemon::host_name;
+use crate::daemon::netlink::{Netlink, NetlinkError};
+use crate::wire::{Keys, LoadError};
 
 /// Check everything, and tell all that is wrong at once.
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
@@ -17,6 +23,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         let line = warning.line.map_or_else(String::new, |line| format!("{line}:"));
         output::say(&format!("{name}:{line} warning: {}", warning.text));
     }
+    let mut problems: Vec<String> = keys(args).into_iter().collect();
     let node = match &args.node {
         Some(node) => Some(node.clone()),
         None => own_node(&file),
@@ -28,26 +35,39 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             nodes.join(", ")
         ));
         let first = nodes.first().copied().unwrap_or_default();
-        return report(&name.to_string(), &file.for_node(first).map_err(wrong)?);
+        return report(&args.config, &file.for_node(first).map_err(wrong)?, &problems);
     };
     let config = file.for_node(&node).map_err(wrong)?;
-    let problems = problems(&config, &Installed::find()?);
-    if problems.is_empty() {
-        report(&name.to_string(), &config)
-    } else {
-        let lines: Vec<String> =
-            problems.iter().map(|problem| format!("{name}: {problem}")).collect();
-        Err(Failure::Usage(lines.join("\n")))
+    let of_agents = agent_problems(&config, &Installed::find()?);
+    problems.extend(of_agents.into_iter().map(|problem| format!("{name}: {problem}")));
+    let elsewhere = not_here(&config).map_err(|error| Failure::Failed(error.to_string()))?;
+    for warning in elsewhere {
+        output::say(&format!("{name}: warning: {warning}"));
     }
+    report(&args.config, &config, &problems)
+}
+
+/// What `lubdub run` would say of the keys. Where another configuration than this machine's own is checked there may be
+/// none beside it.
+fn keys(args: &CheckArgs) -> Option<String> {
+    let error = Keys::load(&args.authkeys).err()?;
+    let missing = matches!(&error, LoadError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound);
+    let needed =
+        args.config == Path::new(DEFAULT_CONFIG) || args.authkeys != Path::new(DEFAULT_AUTHKEYS);
+    if missing && !needed {
+        output::say(&format!("warning: {error}"));
+        return None;
+    }
+    Some(error.to_string())
 }
 
 /// The node that has this host's name, as `lubdub run` takes it.
 fn own_node(file: &config::File) -> Option<String> {
-    let host = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    let host = host_name().ok()?;
     file.nodes().find(|node| *node == host).map(ToOwned::to_owned)
 }
 
-fn problems(config: &Config, installed: &Installed) -> Vec<String> {
+fn agent_problems(config: &Config, installed: &Installed) -> Vec<String> {
     let resources = config
         .groups
         .iter()
@@ -61,7 +81,51 @@ fn problems(config: &Config, installed: &Installed) -> Vec<String> {
         .collect()
 }
 
-fn report(name: &str, config: &Config) -> Result<Exit, Failure> {
+/// What the configuration says of this machine and the machine does not have: it may come later, so it is no error.
+fn not_here(config: &Config) -> Result<Vec<String>, NetlinkError> {
+    let mut netlink = Netlink::open()?;
+    let own = netlink.addresses(None)?;
+    let mut missing = Vec::new();
+    for link in &config.links {
+        let Transport::Unicast { addresses } = &link.transport;
+        if let Some(interface) = &link.interface
+            && netlink.interface_named(interface)?.is_none()
+        {
+            missing.push(format!("link {}: this machine has no interface {interface}", link.name));
+        }
+        if let Some(address) = addresses.get(usize::from(config.me.0))
+            && !own.iter().any(|here| here.ip == *address)
+        {
+            missing.push(format!("link {}: this machine has no address {address}", link.name));
+        }
+    }
+    for group in &config.groups {
+        for resource in &group.resources {
+            let Some(Address { ip, interface, .. }) = &resource.address else { continue };
+            let place = format!("{}/{}", group.name, resource.name);
+            match interface {
+                Some(interface) if netlink.interface_named(interface)?.is_none() => {
+                    missing.push(format!("{place}: this machine has no interface {interface}"));
+                }
+                None if !own.iter().any(|here| here.ip == *ip)
+                    && netlink.connected(*ip)?.is_none() =>
+                {
+                    missing.push(format!(
+                        "{place}: {ip} is on no network of this machine, so it has no interface here"
+                    ));
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+    Ok(missing)
+}
+
+fn report(file: &Path, config: &Config, problems: &[String]) -> Result<Exit, Failure> {
+    if !problems.is_empty() {
+        return Err(Failure::Usage(problems.join("\n")));
+    }
+    let name = file.display();
     output::result(&format!("{name}: ok, cluster {}", config.cluster))?;
     for group in &config.groups {
         let level = promised(&config.guard, group);

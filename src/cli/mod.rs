@@ -74,7 +74,9 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
     let connect = || Daemon::connect(&arguments.socket);
     match arguments.verb {
         Verb::Status { json } => status::status(&mut connect()?, json),
-        Verb::History { json, limit } => history::history(&mut connect()?, limit, json),
+        Verb::History { json, limit, state } => {
+            history::history(&arguments.socket, &state, limit, json)
+        }
         Verb::Switchover { group, to, patience } => {
             wish::switchover(&mut connect()?, group, to, patience.timeout)
         }

@@ -10,7 +10,7 @@ use super::view::{self, Place};
 use super::wait::{Progress, wait};
 use crate::cluster::Span;
 use crate::cluster::io::Command;
-use crate::cluster::placement::Reason;
+use crate::cluster::placement::{Reason, Unable};
 use crate::cluster::snapshot::{GroupView, NodeState, Snapshot};
 
 /// What has to be seen before a command is done.
@@ -46,8 +46,39 @@ pub(super) fn switchover(
         | Place::MayRun(_)
         | Place::Nowhere => None,
     });
-    let (message, to) = daemon.command(Command::Switchover { group: group.clone(), to })?;
+    // A move to where it is already is a wish too: it stays there.
+    let already = from.is_some() && from == to;
+    let cannot = to.as_deref().and_then(|to| cannot_move(&snapshot, &group, to));
+    let asked = daemon.command(Command::Switchover { group: group.clone(), to });
+    let (message, to) = asked.map_err(|failure| match (failure, cannot) {
+        (Failure::Failed(_), Some(better)) => Failure::Failed(better),
+        (failure, _) => failure,
+    })?;
+    if let (true, Some(node)) = (already, &from) {
+        output::result(&format!("{group} is on {node} already"))?;
+        return Ok(Exit::Fine);
+    }
     watch(daemon, &message, &Goal::Moved { group, to, from }, patience)
+}
+
+/// Why a node cannot take a group, as this snapshot has it.
+fn cannot_move(snapshot: &Snapshot, group: &str, node: &str) -> Option<String> {
+    let unable = &view::group(snapshot, group)?.unable;
+    let (_, why) = unable.iter().find(|(name, _)| name == node)?;
+    let todo = match why {
+        Unable::Standby => format!("; take it out with `lubdub online {node}`"),
+        Unable::Failed | Unable::Unfit => format!("; `lubdub status` on {node} says why"),
+        Unable::Left => format!("; on {node}: systemctl start lubdub"),
+        Unable::NeverHeard
+        | Unable::Lost
+        | Unable::Dead
+        | Unable::Starting
+        | Unable::Leaving
+        | Unable::NoPing
+        | Unable::Excluded
+        | Unable::OtherVersion => String::new(),
+    };
+    Some(format!("{group} cannot move to {node}: it {why}{todo}"))
 }
 
 /// Let a node give up its groups. `None`: this one.
@@ -176,11 +207,9 @@ fn moved(now: &Snapshot, group: &str, to: Option<&str>, from: Option<&str>) -> P
         }
         // The daemon decided on another node after it had accepted the move: the start failed there, say.
         Place::Started(node) if to.is_some() && view.target.as_deref() == Some(node) => {
-            Progress::Failed(format!(
-                "{group} runs on {node}, not on {}: {}",
-                to.unwrap_or_default(),
-                view.reason
-            ))
+            let wanted = to.unwrap_or_default();
+            let why = cannot_move(now, group, wanted).unwrap_or_else(|| view.reason.to_string());
+            Progress::Failed(format!("{group} runs on {node}, not on {wanted}: {why}"))
         }
         place @ (Place::Started(_)
         | Place::Twice(..)
@@ -217,11 +246,13 @@ fn standing_by(now: &Snapshot, node: &str) -> Progress {
             Place::Started(at) | Place::Changing(at, _) | Place::MayRun(at) if at == node => {
                 return match &group.reason {
                     Reason::NobodyElse { .. } => Progress::Failed(format!(
-                        "{node} is in standby, but keeps {}: no other node is able; lubdub status says why",
-                        group.name
+                        "{node} is in standby, but keeps {}: no other node is able{}; lubdub status says more",
+                        group.name,
+                        others(group, node)
                     )),
                     Reason::Preferred
                     | Reason::StaysPut
+                    | Reason::Came { .. }
                     | Reason::Wished { .. }
                     | Reason::BestAble { .. }
                     | Reason::Failback
@@ -246,6 +277,13 @@ fn standing_by(now: &Snapshot, node: &str) -> Progress {
         }
     }
     Progress::Done(format!("{node} is in standby and runs nothing"))
+}
+
+/// ` (beta is lost)`: the other nodes, with what is wrong with them.
+fn others(group: &GroupView, node: &str) -> String {
+    let others = group.unable.iter().filter(|(name, _)| name != node);
+    let why: Vec<String> = others.map(|(name, why)| format!("{name} {why}")).collect();
+    if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) }
 }
 
 fn buried(now: &Snapshot, node: &str) -> Progress {

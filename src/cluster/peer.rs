@@ -130,10 +130,12 @@ pub(super) struct Peer {
     pub(super) standing: Standing,
     pub(super) life: Option<Life>,
     unproven: Vec<Unproven>,
+    /// The life that said goodbye: whatever comes of it now is older than that.
+    departed: Option<Incarnation>,
     turn: usize,
     pub(super) links: Vec<LinkSight>,
     pub(super) judged_from: Instant,
-    /// When it was last found to be up.
+    /// When the newest round trip began, when it was last found to be up.
     last_up: Option<Instant>,
     /// How long it had been away when it was found to be up again.
     pub(super) silent_before: Option<Duration>,
@@ -159,6 +161,7 @@ impl Peer {
             standing: Standing::Unknown,
             life: None,
             unproven: Vec::new(),
+            departed: None,
             turn: 0,
             links: vec![LinkSight::default(); links],
             judged_from: Instant::ZERO,
@@ -188,13 +191,15 @@ impl Peer {
             .and_then(|echo| echo.candidates.iter().find(|candidate| candidate.incarnation == me.1))
             .map(|candidate| candidate.nonce);
         let mut new_life = false;
+        if self.departed == Some(header.incarnation) {
+            return Taken::Refused(Reject::Replayed);
+        }
         if self.life.as_ref().is_none_or(|life| life.incarnation != header.incarnation) {
             let news = self.challenge(now, header, challenge);
             let answer = echo.and_then(|echo| echo.answer);
             if answer != Some(self.nonce(header.incarnation)) {
-                // A new life begins so; what says nothing new, or has a wrong answer, does not.
-                let greets = news && answer.is_none();
-                return if greets { Taken::Challenged } else { Taken::Refused(Reject::Unproven) };
+                // A new life begins so; what says nothing new does not.
+                return if news { Taken::Challenged } else { Taken::Refused(Reject::Unproven) };
             }
             self.begin_life(now, header);
             new_life = true;
@@ -384,7 +389,7 @@ impl Peer {
     /// It said goodbye: that life is over, and a later datagram of it is a replay.
     pub(super) fn left(&mut self) {
         self.lives += 1;
-        self.life = None;
+        self.departed = self.life.take().map(|life| life.incarnation);
         self.unproven.clear();
         self.links.fill(LinkSight::default());
         self.standing = Standing::Left;
@@ -417,7 +422,8 @@ impl Peer {
             Standing::Lost | Standing::Left | Standing::Dead { .. } => return None,
         };
         if next == Standing::Up {
-            self.silent_before = self.last_up.replace(now).map(|last| now - last);
+            let fresh = self.life.as_ref().map_or(now, |life| life.fresh_at);
+            self.silent_before = self.last_up.replace(fresh).map(|last| now - last);
         }
         (next != self.standing).then(|| std::mem::replace(&mut self.standing, next))
     }

@@ -12,6 +12,11 @@ pub enum Reason {
     Preferred,
     /// It runs there, and `auto_failback` is off or nothing better is there.
     StaysPut,
+    /// It stays where it came to for this reason.
+    Came {
+        /// The reason then, in words: what it speaks of may be over.
+        because: String,
+    },
     /// An operator moved it there.
     Wished {
         /// Who.

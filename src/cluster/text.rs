@@ -51,8 +51,9 @@ impl Event {
                 Level::Warn
             }
             Self::Paused { .. } | Self::PeerLate { .. } | Self::PeerLost { .. } => Level::Warn,
-            Self::PeerConfirmedDead { .. } | Self::Cleared { .. } | Self::Refused { .. } => {
-                Level::Warn
+            Self::PeerConfirmedDead { .. } | Self::Refused { .. } => Level::Warn,
+            Self::Cleared { evidence, .. } => {
+                warn_if(evidence.iter().any(|(_, why)| *why != Evidence::Consent))
             }
             Self::AgentFailed { then: Recovery::RestartHere | Recovery::Leave { .. }, .. } => {
                 Level::Warn
@@ -236,7 +237,8 @@ impl fmt::Display for Event {
             }
             Self::AddressConflict { group, address, mac } => write!(
                 f,
-                "{group}: address conflict: {mac} has {address} too; find that machine and take the address off it"
+                "{group}: address conflict: {mac} has {address} too; find that machine; unless it is a node of this \
+                 cluster with other keys, take the address off it"
             ),
             Self::Wished { wish, author } => write!(f, "{author} asked: {wish}"),
             Self::ConfigDiffers { peer, sections: none } if none.is_empty() => {
@@ -322,6 +324,7 @@ impl fmt::Display for Reason {
             Self::BestAble { instead_of } if instead_of.is_empty() => f.write_str("best able node"),
             Self::BestAble { instead_of } => write!(f, "best able node ({})", unable(instead_of)),
             Self::Failback => f.write_str("goes back to the better node (auto_failback)"),
+            Self::Came { because } => write!(f, "it stays (came here: {because})"),
             Self::NobodyElse { because } => {
                 write!(f, "no other node is able, though this one {because}")
             }
@@ -421,7 +424,7 @@ impl fmt::Display for DoubtAbout<'_> {
             Doubt::AddressConflict { address, mac } => {
                 write!(
                     f,
-                    "address conflict: {address} answers from {mac}, a machine outside the cluster"
+                    "address conflict: {address} answers from {mac}, which is not known as a node's"
                 )
             }
             Doubt::Unwitnessed { address, why } => {

@@ -67,13 +67,13 @@ pub enum KeysError {
     },
     /// Another method than sha256.
     #[error(
-        "line {line}: method {method:?} is unknown, or too weak: only sha256 is; `lubdub keygen` makes a key for it"
+        "line {line}: key {id} has a method that is unknown or too weak: write `{id} sha256 KEY`; `lubdub keygen` makes one"
     )]
     Method {
         /// From 1.
         line: usize,
-        /// That method.
-        method: String,
+        /// Of which key. What stands in the method's place may be the key itself, so it is not told.
+        id: KeyId,
     },
     /// Neither hexadecimal nor base64.
     #[error(
@@ -217,7 +217,7 @@ impl Keys {
                     }
                 }
                 [id, method, ..] if parse_id(id, line).is_ok() && *method != METHOD => {
-                    return Err(KeysError::Method { line, method: (*method).to_owned() });
+                    return Err(KeysError::Method { line, id: parse_id(id, line)? });
                 }
                 [..] => return Err(KeysError::Shape { line }),
             }

@@ -80,6 +80,37 @@ fn a_refusal_is_1_with_its_words() {
 }
 
 #[test]
+fn a_refused_target_is_told_with_the_way_out() {
+    let mut status = fine();
+    status.snapshot.groups[0].unable =
+        vec![("beta".into(), lubdub::cluster::placement::Unable::Standby)];
+    let player = Player::new(move |request| match request {
+        Request::Status => shown(&status),
+        Request::Command(_) => Answer::Command(Response::Refused { message: "no".into() }),
+        Request::History { .. } => Answer::History(Vec::new()),
+    });
+    let ran = player.lubdub(&["switchover", "web", "--to", "beta"]);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (
+            Some(1),
+            "lubdub: web cannot move to beta: it is in standby; take it out with `lubdub online beta`\n"
+        )
+    );
+}
+
+#[test]
+fn a_move_to_where_it_is_says_so() {
+    let player = Player::new(|request| match request {
+        Request::Status => shown(&fine()),
+        Request::Command(_) => accepted("moving web to alpha", Some("alpha")),
+        Request::History { .. } => Answer::History(Vec::new()),
+    });
+    let ran = player.lubdub(&["switchover", "web", "--to", "alpha"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "web is on alpha already\n"));
+}
+
+#[test]
 fn mistyped_names_never_reach_the_daemon() {
     for (arguments, hint) in [
         (&["switchover", "wbe"][..], "no group is called `wbe`; did you mean `web`?"),

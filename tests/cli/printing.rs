@@ -63,6 +63,30 @@ fn history_is_one_line_a_record() {
 }
 
 #[test]
+fn without_a_daemon_history_comes_from_its_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().to_str().unwrap();
+    let history = |n: &str| {
+        Ran::of(program(&["history", "-n", n, "--socket", "/nonexistent/c.sock", "--state", state]))
+    };
+    assert_eq!(history("9").code, Some(4), "neither daemon nor files");
+    let lines: Vec<String> =
+        happened().iter().map(|record| serde_json::to_string(record).unwrap()).collect();
+    std::fs::write(directory.path().join("history.jsonl.1"), format!("{}\n", lines[0])).unwrap();
+    std::fs::write(directory.path().join("history.jsonl"), format!("{}\n{{\"ti", lines[1]))
+        .unwrap();
+    let all = history("9");
+    assert_eq!((all.code, all.stdout.lines().count()), (Some(0), 2), "{all:?}");
+    assert!(all.stdout.contains("beta is lost"), "{all:?}");
+    assert!(all.stderr.contains("no daemon answers; from the files in "), "{all:?}");
+    let newest = history("1");
+    assert!(
+        newest.stdout.lines().count() == 1 && newest.stdout.contains("told to end"),
+        "{newest:?}"
+    );
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let many = (0..5_000).map(|n| Record::new(n, Event::Leaving)).collect::<Vec<_>>();
     let player = Player::new(move |_| Answer::History(many.clone()));

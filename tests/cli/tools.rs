@@ -63,6 +63,47 @@ fn a_good_configuration_is_ok_with_its_guard() {
     );
 }
 
+/// The keys are checked as `lubdub run` does; only the keys of another machine's configuration may be missing.
+#[test]
+fn keys_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("authkeys");
+    let with_keys = || check(CLUSTER, &["--node", "alpha", "--authkeys", keys.to_str().unwrap()]);
+    let missing = with_keys();
+    assert_eq!(missing.code, Some(2), "{missing:?}");
+    assert!(missing.stderr.contains("`lubdub keygen` makes one"), "{missing:?}");
+    assert_eq!(lubdub(&["keygen", keys.to_str().unwrap()]).code, Some(0));
+    assert_eq!(with_keys().code, Some(0));
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = with_keys();
+    assert_eq!((open.code, open.stdout.as_str()), (Some(2), ""), "{open:?}");
+    assert!(open.stderr.contains("chmod 600"), "{open:?}");
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&keys, "auth 1\n1 hunter2\n").unwrap();
+    let garbage = with_keys();
+    assert_eq!(garbage.code, Some(2), "{garbage:?}");
+    assert!(
+        garbage.stderr.contains("line 2") && !garbage.stderr.contains("hunter2"),
+        "{garbage:?}"
+    );
+}
+
+#[test]
+fn what_this_machine_does_not_have_is_a_warning() {
+    let text = CLUSTER
+        .replace("{ name = \"private\",", "{ name = \"private\", interface = \"nope0\",")
+        .replace("{ ip =", "{ interface = \"nope1\", ip =");
+    let ran = check(&text, &["--node", "alpha"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for warning in [
+        "link lan: this machine has no address 192.0.2.1",
+        "link private: this machine has no interface nope0",
+        "web/vip: this machine has no interface nope1",
+    ] {
+        assert!(ran.stderr.contains(warning), "{warning}: {ran:?}");
+    }
+}
+
 #[test]
 fn on_another_machine_agents_are_not_asked() {
     let ran = check(&CLUSTER.replace("agent = \"IPaddr\"", "agent = \"nobodys\""), &[]);

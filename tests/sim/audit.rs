@@ -285,12 +285,7 @@ impl World {
             self.breach(Audit::Evidence, wrong);
         }
         self.note_term(to, group, term);
-        let evidence = evidence.into_iter().flatten();
-        let agreed = evidence
-            .filter(|(_, evidence)| *evidence == Evidence::Consent)
-            .map(|(peer, _)| peer)
-            .collect();
-        self.note_claim(to, group, agreed);
+        self.note_claim(to, group);
         self.auditor.never_two.starts(to.node, group);
     }
 
@@ -325,9 +320,9 @@ impl World {
     }
 
     /// From now on a daemon takes a group for its own. What it knew at that moment decides what was promised.
-    pub fn note_claim(&mut self, to: Who, group: GroupId, agreed: Vec<NodeId>) {
+    fn note_claim(&mut self, to: Who, group: GroupId) {
         let peers = self.nodes().map(|peer| self.auditor.silent_since(to.node, peer)).collect();
-        let claim = Claim { at: self.now, silent_since: peers, agreed };
+        let claim = Claim { at: self.now, silent_since: peers };
         self.auditor.never_two.claimed(to.node, group, claim);
     }
 

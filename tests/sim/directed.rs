@@ -407,3 +407,65 @@ fn a_crash_in_the_middle_of_a_start_brings_no_address_back_later() {
     world.wait_for(millis(4000), "alpha takes it back", |world| world.machine(ALPHA).runs_all(WEB));
     world.pass(millis(5000));
 }
+
+#[test]
+fn a_holder_that_slept_does_not_trust_a_goodbye_of_before() {
+    for asleep in [true, false] {
+        let mut world = pair();
+        world.terminate(BETA);
+        world.pass(millis(1000));
+        if asleep {
+            world.suspend(ALPHA);
+        } else {
+            world.freeze(ALPHA);
+        }
+        // Meanwhile the other one came back, found nobody, and took the group.
+        world.start_daemon(BETA);
+        world
+            .wait_for(millis(5000), "beta starts alone", |world| world.machine(BETA).runs_all(WEB));
+        let cut = world.ways_between(ALPHA, BETA);
+        world.break_(&cut);
+        world.wake(ALPHA);
+        world.thaw(ALPHA);
+        world.pass(millis(3000));
+        assert_eq!(world.holders(WEB), vec![BETA], "{}", world.story());
+    }
+}
+
+#[test]
+fn an_address_goes_in_time_also_when_its_group_is_stopping_or_blocked() {
+    for temper in [Temper::StopHangs, Temper::StopFails] {
+        let mut world = pair();
+        world.set_temper(ALPHA, VIP, temper);
+        world.command(ALPHA, Command::Switchover { group: "web".to_owned(), to: None });
+        world.pass(millis(50));
+        let cables = world.all_cables(ALPHA);
+        world.break_(&cables);
+        world.wait_for(millis(510), "alpha's address is gone", |world| {
+            !world.machine(ALPHA).holds(WEB)
+        });
+        world.pass(millis(3000));
+    }
+}
+
+#[test]
+fn nothing_comes_after_the_end_of_a_daemon_that_leaves_something_blocked() {
+    for seed in 0..10 {
+        let mut options = Options::pair(seed * 11);
+        options.groups.push(options.groups[0].clone());
+        let mut world = at_peace(options);
+        world.command(
+            ALPHA,
+            Command::Switchover { group: "db".to_owned(), to: Some("alpha".to_owned()) },
+        );
+        world.pass(millis(1000));
+        world.set_temper(ALPHA, SERVICE, Temper::StopFails);
+        let cut = world.ways_between(ALPHA, BETA);
+        world.break_(&cut);
+        world.pass(millis(300 + seed * 20));
+        world.terminate(ALPHA);
+        world.wait_for(millis(4000), "alpha's daemon ends", |world| {
+            world.machine(ALPHA).life.is_none()
+        });
+    }
+}

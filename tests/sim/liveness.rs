@@ -98,34 +98,35 @@ impl World {
         wait
     }
 
-    /// A human stops by hand what is blocked, wherever status shows that. Whether anything was.
+    /// A human stops by hand what is blocked, wherever status shows that. Whether anything still is.
     fn end_blocked(&mut self) -> bool {
         let mut any = false;
         for node in self.nodes() {
             for resource in self.seen_as(node, ResourceState::Blocked) {
+                any = true;
                 if self.machine(node).state(resource).runs {
                     self.end_resource(node, resource, "a human stopped it");
-                    any = true;
+                    self.quiet_until = self.now + BLOCKED_PROBE;
                 }
             }
         }
         any
     }
 
-    /// A human vouches for machines that are off, wherever status says that a stop had failed there: no guard does.
-    fn confirm_off(&mut self) {
+    /// A machine without power whose last word was that a stop had failed: only an operator can say that it is dead (P6).
+    fn confirm_blocked_dead(&mut self) {
         for node in self.nodes() {
             let Some(life) = &self.machine(node).life else { continue };
-            let groups = life.door.snapshot(life.clock.read(self.now)).groups;
-            let doubts = groups.into_iter().flat_map(|group| group.doubts);
-            let stuck: Vec<String> = doubts
+            let snapshot = life.door.snapshot(life.clock.read(self.now));
+            let doubts = snapshot.groups.iter().flat_map(|group| &group.doubts);
+            let failed = doubts
                 .filter(|(_, doubt)| *doubt == Doubt::StopFailed)
-                .map(|(peer, _)| peer)
-                .collect();
-            for peer in stuck {
-                let off =
-                    self.nodes().any(|id| NAMES[usize::from(id.0)] == peer && !self.machine(id).on);
-                if off {
+                .map(|(peer, _)| peer.clone());
+            for peer in failed.collect::<Vec<_>>() {
+                let off = self.node_named(&peer).is_some_and(|peer| !self.machine(peer).on);
+                if off && self.now >= self.quiet_until {
+                    self.tally.count("death confirmed");
+                    self.quiet_until = self.now + Duration::from_secs(1);
                     self.command(node, Command::ConfirmDead { node: peer });
                 }
             }
@@ -196,11 +197,10 @@ impl World {
         let quiet = timing.deadtime * 6 + Duration::from_secs(2);
         loop {
             self.run_until(self.now + Duration::from_millis(20))?;
-            self.confirm_off();
-            if self.end_blocked() {
-                bound = bound.max(self.now + BLOCKED_PROBE);
-            }
-            let wrong = self.misplaced();
+            self.confirm_blocked_dead();
+            let blocked = self.end_blocked().then(|| "something is blocked".to_owned());
+            bound = bound.max(self.quiet_until);
+            let wrong = self.misplaced().or(blocked);
             if wrong.is_none()
                 && self.now.since(self.last_change) >= quiet
                 && self.now >= begin.max(self.able_at()) + quiet

@@ -57,8 +57,6 @@ pub struct Claim {
     pub at: Moment,
     /// For each node: since when there was no round trip with it, and whether there ever was one.
     pub silent_since: Vec<(Moment, bool)>,
-    /// Nodes that agreed to it.
-    pub agreed: Vec<NodeId>,
 }
 
 /// Two machines that hold one group.
@@ -253,7 +251,7 @@ impl World {
             return unruly || claim.at.since(since) >= deadtime * 98 / 100;
         }
         let unattended = during(watch.unattended.get(&holder), since);
-        let by_arp = parted || asleep || self.raced(group, taker, holder, claim);
+        let by_arp = parted || asleep || self.raced(group, holder, claim);
         if !met {
             return by_arp;
         }
@@ -266,19 +264,16 @@ impl World {
         by_ping && (!self.options.arp || by_arp)
     }
 
-    /// Whether both brought the group up at the same time: probes see what was there when they asked. Either the other
-    /// one claimed after the last round trip, or its claim, made with this one's consent, was still on its way when that
-    /// consent lapsed, and it went on by its own guard's word.
-    fn raced(&self, group: GroupId, taker: NodeId, holder: NodeId, claim: &Claim) -> bool {
-        let watch = &self.auditor.never_two;
+    /// Whether both brought the group up at the same time: probes see what was there when they asked, not an address that
+    /// appeared after the last round trip and after (or while) they asked. Of a daemon that was not there to bring it up
+    /// this is no excuse: its right has ended by then.
+    fn raced(&self, group: GroupId, holder: NodeId, claim: &Claim) -> bool {
         let timing = self.options.timing;
         let since = claim.silent_since[usize::from(holder.0)].0;
-        let appeared = watch.appeared.get(&(holder, group)).copied().unwrap_or(self.now);
+        let appeared =
+            self.auditor.never_two.appeared.get(&(holder, group)).copied().unwrap_or(self.now);
         let unseen = appeared + (timing.deadtime - timing.warntime) > claim.at;
-        let Some(other) = watch.claims.get(&(holder, group)) else { return false };
-        let lapsed = appeared.since(since) > timing.deadtime && self.machine(holder).attends();
-        let unaware = if other.agreed.contains(&taker) { lapsed } else { other.at > since };
-        unseen && unaware
+        unseen && appeared > since && self.machine(holder).attends()
     }
 }
 

@@ -121,6 +121,8 @@ pub struct World {
     pub last_change: Moment,
     /// Network, machines or daemons changed since the auditor looked.
     pub changed: bool,
+    /// Until when what a human stopped by hand may not have been noticed.
+    pub quiet_until: Moment,
     pub commands: u64,
     processes_ever: u64,
     queue: BTreeMap<(Moment, u64), Happening>,
@@ -153,6 +155,7 @@ impl World {
             tally: Tally::default(),
             last_change: Moment::ZERO,
             changed: true,
+            quiet_until: Moment::ZERO,
             commands: 0,
             processes_ever: 0,
             queue: BTreeMap::new(),

@@ -59,11 +59,12 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
     let mut found = Vec::new();
     for group in &snapshot.groups {
         found.extend(holder(snapshot, group));
+        found.extend(nobody_else(snapshot, group));
         found.extend(guard(snapshot, group));
         found.extend(resources(snapshot, group));
     }
     for node in &snapshot.nodes {
-        found.extend(node_state(node));
+        found.extend(node_state(snapshot, node));
         if let Some(peer) = node.peer.as_ref().filter(|_| view::is_heard(node)) {
             found.extend(peer_figures(snapshot, node, peer));
         }
@@ -85,7 +86,7 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
                 .because(group.resources.iter().filter_map(|resource| {
                     resource.failure.as_ref().map(|failure| format!("{}: {failure}", resource.name))
                 }))
-                .todo(format!("on {node}: end by hand what still runs of it; lubdub sees that and goes on"))
+                .todo(format!("on {node}: end by hand what still runs of it; lubdub looks again every 10 s and goes on"))
                 .todo(format!("or switch {node} off, then on another node: lubdub confirm-dead {node}")),
         ),
         Place::Twice(one, other) => Some(
@@ -95,17 +96,30 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
         ),
         Place::Changing(node, run) => {
             let doing = view::run_word(run);
-            Some(doubted(group, format!("{name} has no holder at this moment: {doing} on {node}")))
+            let what = if knows_all(snapshot) {
+                format!("{name} has no holder at this moment: {doing} on {node}")
+            } else {
+                format!("no holder of {name} is known here: {doing} on {node}")
+            };
+            Some(doubted(snapshot, group, what))
         }
-        Place::MayRun(node) => Some(doubted(group, format!("{name}: {node} is silent, but may still run it"))),
+        Place::MayRun(node) => {
+            Some(doubted(snapshot, group, format!("{name}: {node} is silent, but may still run it")))
+        }
         Place::Nowhere => {
-            let finding = doubted(group, format!("{name} runs nowhere: {}", group.reason));
+            let what = if knows_all(snapshot) {
+                format!("{name} runs nowhere: {}", group.reason)
+            } else {
+                format!("no holder of {name} is known here: {}", group.reason)
+            };
+            let finding = doubted(snapshot, group, what);
             Some(match &group.reason {
                 Reason::NobodyAble { .. } => {
                     finding.todo("bring a node back, or mend what failed (lubdub history says what did)")
                 }
                 Reason::Preferred
                 | Reason::StaysPut
+                | Reason::Came { .. }
                 | Reason::Wished { .. }
                 | Reason::BestAble { .. }
                 | Reason::Failback
@@ -117,16 +131,24 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
     }
 }
 
+/// Whether no node is silent, so that what nobody is said to run nobody runs.
+fn knows_all(snapshot: &Snapshot) -> bool {
+    snapshot.nodes.iter().all(|node| match node.state {
+        NodeState::Up | NodeState::Late | NodeState::Dead | NodeState::Left => true,
+        NodeState::Lost | NodeState::Unknown => false,
+    })
+}
+
 /// What stands in the way of a group's start, and what an operator can do about it.
-fn doubted(group: &GroupView, what: String) -> Finding {
+fn doubted(snapshot: &Snapshot, group: &GroupView, what: String) -> Finding {
     let why = group.doubts.iter().map(|(peer, doubt)| DoubtAbout(peer, doubt).to_string());
-    let advice = group.doubts.iter().flat_map(|(peer, doubt)| advice(peer, doubt));
+    let advice = group.doubts.iter().flat_map(|(peer, doubt)| advice(snapshot, peer, doubt));
     advice.fold(Finding::degraded(what).because(why), Finding::todo)
 }
 
 /// What an operator can do about a doubt; nothing where waiting is all. Where the address still answers its holder
 /// lives: nobody must be led to vouch for its death.
-fn advice(peer: &str, doubt: &Doubt) -> Vec<String> {
+fn advice(snapshot: &Snapshot, peer: &str, doubt: &Doubt) -> Vec<String> {
     let vouch = format!("if {peer} is really off: lubdub confirm-dead {peer}");
     match doubt {
         Doubt::AddressAnswers { .. } => vec![format!(
@@ -136,7 +158,14 @@ fn advice(peer: &str, doubt: &Doubt) -> Vec<String> {
             vec!["look at the network of this node, then at the ping node".to_owned(), vouch]
         }
         Doubt::AddressConflict { mac, .. } => {
-            vec![format!("find the machine {mac} and take the address off it")]
+            vec![if refuses_strangers(snapshot) {
+                format!(
+                    "{mac} is very likely a node of this cluster with other keys: leave the address on it, and \
+                     compare authkeys and cluster.toml of both"
+                )
+            } else {
+                format!("find the machine {mac} and take the address off it")
+            }]
         }
         Doubt::Unwitnessed { .. } => {
             vec!["look at the service network: cable, switch, interface".to_owned(), vouch]
@@ -157,10 +186,44 @@ fn advice(peer: &str, doubt: &Doubt) -> Vec<String> {
     }
 }
 
+/// Whether somebody was refused who may be a node of this cluster with other keys or another configuration.
+fn refuses_strangers(snapshot: &Snapshot) -> bool {
+    [Reject::UnknownKey, Reject::BadTag, Reject::UnknownNode]
+        .iter()
+        .any(|why| snapshot.refused.get(why).is_some_and(|count| *count > 0))
+}
+
+/// The next failure would end a group that runs.
+fn nobody_else(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
+    let Place::Started(holder) = view::place(snapshot, group) else { return None };
+    let why = others_unable(snapshot, group, holder)?;
+    let name = &group.name;
+    Some(Finding::degraded(format!("nobody could take {name} over: {why}")))
+}
+
+/// Why no node but the holder can run a group; `None`: one can, or there is no other node.
+fn others_unable(snapshot: &Snapshot, group: &GroupView, holder: &str) -> Option<String> {
+    let others = snapshot.nodes.iter().filter(|node| node.name != holder);
+    let why = others
+        .map(|node| {
+            let (name, why) = group.unable.iter().find(|(name, _)| *name == node.name)?;
+            Some(format!("{name} {why}"))
+        })
+        .collect::<Option<Vec<String>>>()?;
+    (!why.is_empty()).then(|| why.join(", "))
+}
+
 fn guard(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
     let (name, level) = (&group.name, group.level);
     if let Some(why) = &group.weaker {
-        Some(Finding::degraded(format!("the guard of {name} is only `{level}` now: {why}")))
+        let finding =
+            Finding::degraded(format!("the guard of {name} is only `{level}` now: {why}"));
+        // With a guard asked for, only a group without an address has none.
+        Some(if level == GuardLevel::None {
+            finding.todo("add an address (agent IPaddr) to the group, or accept that level")
+        } else {
+            finding
+        })
     } else if level == GuardLevel::None && snapshot.nodes.len() > 1 {
         Some(
             Finding::warning(format!(
@@ -188,8 +251,10 @@ fn resources(snapshot: &Snapshot, group: &GroupView) -> Vec<Finding> {
     let unable = group.unable.iter().filter_map(|(name, why)| {
         // Nodes that are not heard, or stand by, are findings of their own.
         let node = view::node(snapshot, name)?;
-        let told =
-            !view::is_heard(node) || node.standby.is_some() || Some(name) == group.target.as_ref();
+        let told = !view::is_heard(node)
+            || node.standby.is_some()
+            || Some(name) == group.target.as_ref()
+            || nobody_else(snapshot, group).is_some();
         (!told).then(|| {
             Finding::warning(format!("{} could not move to {name}: {name} {why}", group.name))
         })
@@ -197,17 +262,26 @@ fn resources(snapshot: &Snapshot, group: &GroupView) -> Vec<Finding> {
     failed.chain(unable).collect()
 }
 
-fn node_state(node: &NodeView) -> Option<Finding> {
+fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
     let name = &node.name;
     let silence = node.peer.as_ref().map(|peer| age(peer.silence));
     let lost = match node.state {
         NodeState::Up => {
             let by = node.standby.as_ref()?;
+            let keeps: Vec<&str> = snapshot
+                .groups
+                .iter()
+                .filter(|group| view::place(snapshot, group) == Place::Started(name))
+                .map(|group| group.name.as_str())
+                .collect();
+            let what = if keeps.is_empty() {
+                "it takes nothing over".to_owned()
+            } else {
+                format!("it still has {}, and takes nothing over", keeps.join(", "))
+            };
             return Some(
-                Finding::warning(format!(
-                    "{name} is in standby ({by} asked for it): it takes nothing over"
-                ))
-                .todo(format!("when it may work again: lubdub online {name}")),
+                Finding::warning(format!("{name} is in standby ({by} asked for it): {what}"))
+                    .todo(format!("when it may work again: lubdub online {name}")),
             );
         }
         NodeState::Late => silence.map_or_else(
@@ -219,13 +293,14 @@ fn node_state(node: &NodeView) -> Option<Finding> {
             |s| format!("{name} is lost: silent for {s}"),
         ),
         NodeState::Dead => format!("{name} is dead"),
-        NodeState::Left => format!("{name} left: its daemon was stopped"),
+        NodeState::Left => format!("{name} left: its daemon was stopped in order"),
         NodeState::Unknown => format!("{name} was never heard since this node started"),
     };
     let finding = Finding::degraded(lost);
     Some(match node.state {
         NodeState::Up | NodeState::Late => finding,
-        NodeState::Lost | NodeState::Dead | NodeState::Left | NodeState::Unknown => {
+        NodeState::Left => finding.todo(format!("on {name}: systemctl start lubdub")),
+        NodeState::Lost | NodeState::Dead | NodeState::Unknown => {
             finding.todo(format!("on {name}: systemctl status lubdub; then look at the links"))
         }
     })
@@ -270,13 +345,17 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
             .todo("upgrade lubdub on the older node"),
         );
     }
-    if peer.worst_silence * 100 > snapshot.deadtime * TIGHT_PERCENT {
+    if peer.worst_silence > snapshot.warntime
+        && peer.worst_silence * 100 > snapshot.deadtime * TIGHT_PERCENT
+    {
         let (worst, deadtime) = (Span(peer.worst_silence), Span(snapshot.deadtime));
+        let what = if peer.worst_silence > snapshot.deadtime {
+            format!("{name} was once lost for {worst}")
+        } else {
+            format!("{name} was once silent for {worst} of deadtime {deadtime}: that is tight")
+        };
         found.push(
-            Finding::warning(format!(
-                "{name} was once silent for {worst} of deadtime {deadtime}: that is tight"
-            ))
-            .todo("find out what stalls (load, network), or raise deadtime"),
+            Finding::warning(what).todo("find out what stalls (load, network), or raise deadtime"),
         );
     }
     if let Some(offset) = peer.clock_offset_us {

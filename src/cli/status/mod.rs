@@ -10,7 +10,7 @@ use super::output::{self, Paint};
 use crate::control::Status;
 
 /// Print how everything is. [`Exit::Degraded`] when a group has no holder or two, is blocked or less guarded than asked
-/// for, or a peer is not up.
+/// for, a peer is not up, or nobody could take a group over.
 pub(super) fn status(daemon: &mut Daemon, json: bool) -> Result<Exit, Failure> {
     let status = daemon.status()?;
     if json {

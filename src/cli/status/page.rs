@@ -7,6 +7,7 @@ use crate::cli::output::{Paint, Tone, age, width_of, wrap};
 use crate::cli::view::{self, Place};
 use crate::cluster::Span;
 use crate::cluster::guard::GuardLevel;
+use crate::cluster::io::Reject;
 use crate::cluster::snapshot::{GroupView, LinkView, NodeState, NodeView, ResourceState, Snapshot};
 use crate::control::Status;
 use crate::wire::Phase;
@@ -167,12 +168,26 @@ impl Page {
             .snapshot
             .refused
             .iter()
-            .filter(|(_, count)| **count > 0)
+            .filter(|(why, count)| **count > everyday(**why))
             .map(|(why, count)| format!("{count} {why}"))
             .collect();
         if !refused.is_empty() {
             self.hanging("        ", 8, &format!("refused datagrams: {}", refused.join(", ")));
         }
+    }
+}
+
+/// So many refused datagrams are not worth a word: a daemon that starts again has to prove itself first.
+fn everyday(why: Reject) -> u64 {
+    match why {
+        Reject::Unproven => 100,
+        Reject::Malformed
+        | Reject::ForeignCluster
+        | Reject::UnknownKey
+        | Reject::BadTag
+        | Reject::UnknownNode
+        | Reject::OwnName
+        | Reject::Replayed => 0,
     }
 }
 
@@ -284,9 +299,9 @@ fn node_row(snapshot: &Snapshot, node: &NodeView) -> Row {
 
 fn unheard(node: &NodeView) -> String {
     match (node.state, &node.peer) {
+        (NodeState::Left, _) => "left: its daemon was stopped in order".to_owned(),
         (NodeState::Unknown, _) | (_, None) => "never heard since this node started".to_owned(),
         (NodeState::Dead, Some(peer)) => format!("proven dead, silent for {}", age(peer.silence)),
-        (NodeState::Left, Some(peer)) => format!("said goodbye {} ago", age(peer.silence)),
         (NodeState::Lost | NodeState::Up | NodeState::Late, Some(peer)) => {
             format!("silent for {}, not proven dead", age(peer.silence))
         }

@@ -224,6 +224,43 @@ fn blocked() {
     check("blocked", &status, Exit::Degraded);
 }
 
+/// Nodes that were installed with different keys: the other one has the address by right.
+#[test]
+fn other_keys() {
+    let mut status = fine();
+    let beta = &mut status.snapshot.nodes[1];
+    (beta.state, beta.ping, beta.peer) = (NodeState::Unknown, None, None);
+    status.snapshot.refused = BTreeMap::from([(Reject::BadTag, 40), (Reject::Unproven, 100)]);
+    let web = group(&mut status);
+    web.holders = vec![("alpha".into(), Run::Claiming, TERM)];
+    web.doubts =
+        vec![("beta".into(), Doubt::AddressConflict { address: "10.0.0.100".into(), mac: BETAS })];
+    stopped_here(web);
+    check("other_keys", &status, Exit::Degraded);
+}
+
+#[test]
+fn nobody_could_take_over() {
+    let mut status = fine();
+    status.snapshot.nodes[0].standby = Some("root".into());
+    status.snapshot.nodes[1].standby = Some("root".into());
+    peer(&mut status).worst_silence = secs(15);
+    let web = group(&mut status);
+    web.reason = Reason::NobodyElse { because: Unable::Standby };
+    web.unable = vec![("alpha".into(), Unable::Standby), ("beta".into(), Unable::Standby)];
+    (web.level, web.weaker) = (GuardLevel::None, Some("it has no address".into()));
+    check("nobody_could_take_over", &status, Exit::Degraded);
+}
+
+#[test]
+fn peer_left() {
+    let mut status = fine();
+    let beta = &mut status.snapshot.nodes[1];
+    (beta.state, beta.ping, beta.peer) = (NodeState::Left, None, None);
+    group(&mut status).unable = vec![("beta".into(), Unable::Left)];
+    check("peer_left", &status, Exit::Degraded);
+}
+
 #[test]
 fn both_active() {
     let mut status = fine();

@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use super::*;
-use crate::cluster::placement::Unable;
 use crate::control::Status;
 use crate::wire::{Run, Term};
 
@@ -60,6 +59,9 @@ fn a_switchover_that_comes_back_has_failed() {
         why,
         "web runs on alpha, not on beta: best able node (beta failed to run it a short time ago)"
     );
+    now.groups[0].unable = vec![("beta".into(), Unable::Failed)];
+    let Progress::Failed(why) = to_beta().progress(&now) else { panic!("it did not fail") };
+    assert!(why.ends_with("; `lubdub status` on beta says why"), "{why}");
     holders(&mut now, &[("alpha", Run::Blocked)]);
     let Progress::Failed(why) = to_beta().progress(&now) else { panic!("it did not fail") };
     assert!(why.starts_with("web is blocked: a stop failed on alpha"), "{why}");

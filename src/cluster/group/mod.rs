@@ -69,12 +69,16 @@ pub(super) struct LocalGroup {
     pub(super) term: Term,
     /// The highest that is known.
     pub(super) highest: Term,
+    /// The highest that a former life of this daemon knew.
+    pub(super) remembered: Term,
     /// The claim of a peer that this node consents to.
     pub(super) consent: Option<(NodeId, Term)>,
     pub(super) resources: Vec<LocalResource>,
     pub(super) failure: Option<Failure>,
     pub(super) target: Option<NodeId>,
     pub(super) reason: Reason,
+    /// Why it came to this node.
+    pub(super) came: Option<Reason>,
     /// What stands in the way of this node's claim.
     pub(super) doubts: Vec<(NodeId, Doubt)>,
     /// The refusal that was told last.
@@ -107,11 +111,13 @@ impl LocalGroup {
             running: Running::Unknown,
             term: Term::default(),
             highest: Term::default(),
+            remembered: Term::default(),
             consent: None,
             resources: config.resource_ids(id).map(LocalResource::new).collect(),
             failure: None,
             target: None,
             reason: Reason::Starting,
+            came: None,
             doubts: Vec::new(),
             refused: None,
             conflict: None,
@@ -174,6 +180,7 @@ impl LocalGroup {
             return;
         }
         out.emit(Event::GroupStarting { group: self.name(ground.config), term: self.term });
+        self.came = Some(self.reason.clone());
         self.running = Running::Starting { since: ground.now, permit };
     }
 

@@ -170,7 +170,9 @@ impl LocalGroup {
             out.emit(Event::GroupBlocked { group, resource: name, outcome: outcome.clone() });
             return;
         }
-        resource.doing = Doing::Failed;
+        // What never ran needs no stop.
+        let ran = !(action == Action::Start && matches!(outcome, Outcome::CannotExecute(_)));
+        resource.doing = if ran { Doing::Failed } else { Doing::Stopped };
         self.restarts.retain(|at| ground.now - *at <= RESTART_WINDOW);
         let hard = matches!(outcome, Outcome::Exited { code, .. } if code.is_hard() && *code != ExitCode::Unimplemented);
         if action == Action::Monitor && !hard && self.holds() && self.restarts.len() < RESTARTS {

@@ -75,6 +75,14 @@ impl Probes {
         self.last = Last::Nothing;
     }
 
+    /// Who answered the newest probe.
+    pub(in crate::cluster) fn answered_by(&self) -> Option<Mac> {
+        match self.last {
+            Last::Answered(mac) => Some(mac),
+            Last::Nothing | Last::Silent | Last::Unwitnessed(_) => None,
+        }
+    }
+
     /// Whether anything is remembered.
     pub(in crate::cluster) fn is_fresh(&self) -> bool {
         self.finished.is_none()

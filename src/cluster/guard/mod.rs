@@ -9,6 +9,7 @@ mod ping;
 mod proof;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use evidence::{Doubt, Evidence, GuardLevel};
@@ -117,6 +118,13 @@ impl Guard {
     pub(super) fn next_probe(&self, wanted: &dyn Fn(GroupId) -> bool) -> Option<Instant> {
         let wanted = self.probes.iter().filter(|(id, _)| wanted(id.group));
         wanted.filter_map(|(_, probes)| probes.next(self.probe_interval)).min()
+    }
+
+    /// An address that one of these machines was last heard to answer for.
+    pub(super) fn still_answers(&self, config: &Config, macs: &[Mac]) -> Option<IpAddr> {
+        let answers = |probes: &Probes| probes.answered_by().is_some_and(|mac| macs.contains(&mac));
+        let (id, _) = self.probes.iter().find(|(_, probes)| answers(probes))?;
+        config.resource(*id).address.as_ref().map(|address| address.ip)
     }
 
     /// The answer to a probe.

@@ -143,6 +143,13 @@ impl Node {
             }
             Standing::Lost | Standing::Unknown => {}
         }
+        if let Some(address) = self.guard.still_answers(&self.config, &self.known_macs()) {
+            return Err(format!(
+                "{name} is not dead: {address} still answers from a node of this cluster. Cut its power first; when the \
+                 address is silent, it is taken over or can be confirmed"
+            ));
+        }
+        let Some(peer) = self.peer_mut(id) else { return Err(format!("{name} is this very node")) };
         peer.standing = Standing::Dead { author: author.to_owned() };
         self.news = true;
         self.out

@@ -3,7 +3,7 @@
 use super::Node;
 use crate::cluster::event::Event;
 use crate::cluster::group::{LocalGroup, Running};
-use crate::cluster::peer::Standing;
+use crate::cluster::peer::{Peer, Standing};
 use crate::cluster::placement::{self, Candidate, Place, Reason, Unable, View};
 use crate::config::{GroupId, NodeId, Section};
 use crate::wire::{Ability, Phase, PingSight, Run, Term};
@@ -151,6 +151,14 @@ impl Node {
             if stands {
                 return Some((node, term));
             }
+        }
+        // Who runs it gives it up first: two claims that are granted one after the other would meet.
+        let held = self.config.peers().any(|peer| {
+            self.peer(peer).is_some_and(Peer::is_up)
+                && super::reconcile::holds(self.run_on(peer, id))
+        });
+        if held {
+            return None;
         }
         let known = group.highest;
         self.claims(id).into_iter().find(|(_, term)| *term >= known)

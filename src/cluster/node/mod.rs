@@ -246,7 +246,7 @@ impl Node {
             self.decide();
             self.reconcile();
             self.speak();
-            if self.out.total() == before {
+            if self.exited || self.out.total() == before {
                 break;
             }
         }

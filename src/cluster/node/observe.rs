@@ -22,6 +22,7 @@ impl Node {
                 && *term <= Term::MOST
             {
                 group.highest = group.highest.max(*term);
+                group.remembered = group.highest;
             }
         }
         for wish in &memory.wishes {
@@ -237,7 +238,10 @@ impl Node {
 
     /// Everything that time alone changes.
     pub(super) fn observe(&mut self) {
-        self.judge_peers();
+        // Whoever has only goodbyes left to say is answered by nobody, and judges nobody.
+        if !self.is_over() {
+            self.judge_peers();
+        }
         self.look_round();
         self.ping_and_probe();
         self.let_go();

@@ -47,7 +47,7 @@ impl Node {
         let me = self.config.me;
         for place in 0..self.groups.len() {
             let Some(group) = self.groups.get(place) else { continue };
-            let (id, highest, all) = (group.id, group.highest, group.resources.len());
+            let (id, highest, all) = (group.id, group.remembered, group.resources.len());
             let (Running::Unknown, Some(found)) = (&group.running, group.probed()) else {
                 continue;
             };
@@ -58,6 +58,7 @@ impl Node {
             let healthy = group.failure.is_none()
                 && group.resources.iter().all(|resource| resource.is_started());
             if found == all && healthy && mine && !elsewhere {
+                // The number of its last hold; peers may have claimed in vain meanwhile.
                 let term = if highest == Term::default() { self.next_term(id) } else { highest };
                 let permit = Permit::adopted(id, term, self.now + self.config.timing.deadtime);
                 self.with_group(id, |group, ground, out| group.adopt(ground, permit, out));
@@ -142,6 +143,19 @@ impl Node {
             .consent
             .is_some_and(|(node, _)| self.is_up(node) && self.run_on(node, id) == Run::Claiming);
         if !wanted || self.now < group.claim_not_before || consented || self.is_outranked(id) {
+            return false;
+        }
+        // Whoever has just come back may find it running, and keep it.
+        let looks = |node: NodeId| {
+            let phase = self
+                .peer(node)
+                .filter(|peer| peer.is_up())
+                .and_then(Peer::said)
+                .map(|said| said.phase);
+            matches!(phase, Some(None | Some(Phase::Starting)))
+                && self.run_on(node, id) == Run::Unknown
+        };
+        if self.config.peers().any(looks) {
             return false;
         }
         // A better node that looks round at this moment is about to ask for it.
@@ -251,10 +265,14 @@ impl Node {
     fn with_about<T>(&self, id: GroupId, ask: impl FnOnce(&About<'_>) -> T) -> T {
         let term =
             self.groups.get(usize::from(id.0)).map_or_else(Term::default, |group| group.term);
-        let macs: Vec<Mac> =
-            self.peers.iter().filter_map(Peer::said).flat_map(|said| said.macs.clone()).collect();
+        let macs = self.known_macs();
         let known_mac = |mac: Mac| macs.contains(&mac);
         ask(&About { config: &self.config, group: id, term, known_mac: &known_mac })
+    }
+
+    /// The hardware addresses of the other nodes.
+    pub(super) fn known_macs(&self) -> Vec<Mac> {
+        self.peers.iter().filter_map(Peer::said).flat_map(|said| said.macs.clone()).collect()
     }
 
     fn tell_cleared(&mut self, id: GroupId, proofs: &[Proof]) {
@@ -325,22 +343,21 @@ impl Node {
         if self.phase != Phase::Leaving || self.exited {
             return;
         }
-        let blocked = self.groups.iter().any(|group| group.running == Running::Blocked);
-        let over = self
-            .groups
-            .iter()
-            .all(|group| matches!(group.running, Running::Stopped | Running::Blocked));
-        // Whoever leaves something behind that may run says no goodbye: the peers' guards have to judge.
-        if over && (blocked || self.peers.is_empty() || self.goodbyes >= super::speak::GOODBYES) {
+        if self.is_over() && (self.peers.is_empty() || self.goodbyes >= super::speak::GOODBYES) {
             self.exited = true;
             self.out.push(Output::Exit);
         }
     }
 
-    /// Whether nothing runs here any more and peers may be told so.
-    pub(super) fn says_goodbye(&self) -> bool {
-        self.phase == Phase::Leaving
-            && self.groups.iter().all(|group| group.running == Running::Stopped)
+    /// Whether all that can be given up is given up, and only the last words are left to be said.
+    pub(super) fn is_over(&self) -> bool {
+        let given_up = |running: &Running| matches!(running, Running::Stopped | Running::Blocked);
+        self.phase == Phase::Leaving && self.groups.iter().all(|group| given_up(&group.running))
+    }
+
+    /// Whether nothing runs here any more. Whoever leaves something behind that may run says no goodbye: it stays blocked.
+    pub(super) fn runs_nothing(&self) -> bool {
+        self.groups.iter().all(|group| group.running == Running::Stopped)
     }
 
     pub(super) fn reconcile_deadlines(&self) -> impl Iterator<Item = (Instant, Timer)> {

@@ -33,11 +33,11 @@ impl Node {
         if self.exited {
             return;
         }
-        if self.says_goodbye() {
+        if self.is_over() {
             if self.now >= self.next_beat || self.news {
                 self.goodbyes += 1;
                 self.next_beat = self.now + GOODBYE_INTERVAL.min(self.config.timing.keepalive);
-                self.beat(Purpose::Goodbye);
+                self.beat(if self.runs_nothing() { Purpose::Goodbye } else { Purpose::Beat });
             }
         } else if self.news || self.now >= self.next_beat {
             self.next_beat = self.now + self.config.timing.keepalive;

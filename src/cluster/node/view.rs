@@ -1,9 +1,10 @@
 //! The snapshot: everything that status prints.
 
 use super::Node;
-use crate::cluster::group::Running;
+use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::io::LinkState;
 use crate::cluster::peer::{Peer, Standing};
+use crate::cluster::placement::Reason;
 use crate::cluster::snapshot::{
     GroupView, LinkView, NodeState, NodeView, PeerView, PingView, ResourceView, Snapshot,
 };
@@ -136,7 +137,7 @@ impl Node {
             name: spec.name.clone(),
             holders: holders.collect(),
             target: group.target.map(|node| self.name(node)),
-            reason: group.reason.clone(),
+            reason: why_here(group),
             doubts: doubts.map(|(node, doubt)| (self.name(*node), doubt.clone())).collect(),
             level,
             weaker,
@@ -155,5 +156,15 @@ impl Node {
                 })
                 .collect(),
         })
+    }
+}
+
+/// Why a group is where it is: for one that merely stays here, why it came.
+fn why_here(group: &LocalGroup) -> Reason {
+    match (&group.reason, &group.came) {
+        (Reason::StaysPut, Some(came)) if group.holds() => {
+            Reason::Came { because: came.to_string() }
+        }
+        (reason, _) => reason.clone(),
     }
 }

@@ -152,6 +152,9 @@ fn events_are_sentences_with_their_numbers() {
 
 #[test]
 fn good_news_is_not_a_warning() {
+    let cleared = |why| Event::Cleared { group: group(), evidence: vec![("alpha".into(), why)] };
+    assert_eq!(cleared(Evidence::Consent).level(), Level::Info);
+    assert_eq!(cleared(Evidence::Goodbye).level(), Level::Warn);
     let link =
         Event::LinkChanged { link: "lan".into(), peer: "beta".into(), heard: true, hears: true };
     assert_eq!(link.level(), Level::Info);

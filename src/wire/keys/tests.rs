@@ -46,6 +46,7 @@ fn the_derivation_is_what_the_wire_says() {
 #[test]
 fn each_fault_is_named_with_its_line() {
     let key = |id: u16| format!("{id} sha256 {HEX}\n");
+    let id_1 = KeyId(NonZeroU8::new(1).unwrap());
     let id_7 = KeyId(NonZeroU8::new(7).unwrap());
     let cases = [
         (String::new(), KeysError::NoAuth),
@@ -66,8 +67,8 @@ fn each_fault_is_named_with_its_line() {
         ("1 sha256\n".to_owned(), KeysError::Shape { line: 1 }),
         (format!("1 sha256 {HEX} {HEX}\n"), KeysError::Shape { line: 1 }),
         ("key = 1\n".to_owned(), KeysError::Shape { line: 1 }),
-        ("1 crc\n".to_owned(), KeysError::Method { line: 1, method: "crc".to_owned() }),
-        ("1 sha1 Secret\n".to_owned(), KeysError::Method { line: 1, method: "sha1".to_owned() }),
+        ("1 crc\n".to_owned(), KeysError::Method { line: 1, id: id_1 }),
+        ("1 sha1 Secret\n".to_owned(), KeysError::Method { line: 1, id: id_1 }),
         ("1 sha256 correct-horse\n".to_owned(), KeysError::Encoding { line: 1 }),
         ("1 sha256 AAAAA\n".to_owned(), KeysError::Encoding { line: 1 }),
         (format!("1 sha256 {}\n", &HEX[..62]), KeysError::Short { line: 1, bytes: 31 }),
@@ -109,6 +110,12 @@ fn no_key_is_shown() {
         format!("1 sha256 {HEX} {HEX}"),
         format!("1 sha256 {}", &HEX[1..]),
         "1 sha256 hunter-2".to_owned(),
+        "1 hunter-2".to_owned(),
+        "1 hunter-2 sha256".to_owned(),
+        "hunter-2".to_owned(),
+        "auth hunter-2".to_owned(),
+        "hunter-2 sha256 1".to_owned(),
+        format!("1 {HEX} sha256"),
     ] {
         let error = Keys::parse(&text).unwrap_err();
         let shown = format!("{error} {error:?}");
