@@ -232,6 +232,14 @@ impl LocalGroup {
         self.running = Running::Stopping { since: ground.now };
     }
 
+    /// Whether it is being started, and an address of it is still to come.
+    pub(super) fn awaits_address(&self, config: &Config) -> bool {
+        let to_come = |resource: &LocalResource| {
+            config.resource(resource.id).address.is_some() && !resource.may_run()
+        };
+        matches!(self.running, Running::Starting { .. }) && self.resources.iter().any(to_come)
+    }
+
     /// Whether it has something that must be gone before a peer acts: it is held, or an address is left of it.
     pub(super) fn has_to_let_go(&self, config: &Config) -> bool {
         let has_address =

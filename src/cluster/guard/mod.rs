@@ -236,6 +236,14 @@ impl Guard {
         Ok(Evidence::Guard { silence, ping, silent_probes })
     }
 
+    /// Whether somebody else has an address of the group: a right that rests on silent probes ends with that.
+    pub(super) fn address_answers(&self, now: Instant, about: &About<'_>) -> bool {
+        let answers = self.addresses_are_silent(now, about).is_err_and(|doubt| {
+            matches!(doubt, Doubt::AddressAnswers { .. } | Doubt::AddressConflict { .. })
+        });
+        self.arp && answers
+    }
+
     fn addresses_are_silent(&self, now: Instant, about: &About<'_>) -> Result<u32, Doubt> {
         let mut fewest = u32::MAX;
         for (id, probes) in self.probes.iter().filter(|(id, _)| id.group == about.group) {

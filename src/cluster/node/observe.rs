@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Node, Timer};
 use crate::cluster::event::{Event, JoinReason, StopReason};
-use crate::cluster::group::Running;
+use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
@@ -363,9 +363,11 @@ impl Node {
             Standing::Unknown => start_over,
             Standing::Up | Standing::Left | Standing::Dead { .. } => false,
         });
-        let free =
-            |running: &Running| matches!(running, Running::Stopped | Running::Claiming { .. });
-        let groups = self.groups.iter().filter(|group| wanted && free(&group.running));
+        let free = |group: &LocalGroup| {
+            matches!(group.running, Running::Stopped | Running::Claiming { .. })
+                || group.awaits_address(&self.config)
+        };
+        let groups = self.groups.iter().filter(|group| wanted && free(group));
         groups.map(|group| group.id).collect()
     }
 

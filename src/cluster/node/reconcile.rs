@@ -23,6 +23,7 @@ impl Node {
             self.resolve_both_active(id);
             self.hand_over(id);
             self.claim(id);
+            self.yield_to_answer(id);
             let ground = ground(&self.config, self.now, self.rights());
             if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
                 group.advance(&ground, &mut self.out);
@@ -244,14 +245,29 @@ impl Node {
         }
     }
 
+    /// Another node may have been let start as well, while neither had brought its address up: the second one to come
+    /// to it goes back.
+    fn yield_to_answer(&mut self, id: GroupId) {
+        let awaits = self
+            .groups
+            .get(usize::from(id.0))
+            .is_some_and(|group| group.awaits_address(&self.config));
+        if awaits && self.with_about(id, |about| self.guard.address_answers(self.now, about)) {
+            self.release(id, StopReason::TooLate);
+        }
+    }
+
     /// The guard's word on this node's claim.
     fn permit(&self, id: GroupId) -> Result<(Permit, Vec<Proof>), Doubts> {
+        self.with_about(id, |about| self.guard.permit(self.now, about, self.peers.iter()))
+    }
+
+    fn with_about<T>(&self, id: GroupId, ask: impl FnOnce(&About<'_>) -> T) -> T {
         let term =
             self.groups.get(usize::from(id.0)).map_or_else(Term::default, |group| group.term);
         let macs = self.known_macs();
         let known_mac = |mac: Mac| macs.contains(&mac);
-        let about = About { config: &self.config, group: id, term, known_mac: &known_mac };
-        self.guard.permit(self.now, &about, self.peers.iter())
+        ask(&About { config: &self.config, group: id, term, known_mac: &known_mac })
     }
 
     /// The hardware addresses of the other nodes.

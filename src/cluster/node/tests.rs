@@ -78,6 +78,8 @@ struct Pair {
     /// Agents that take until somebody lets them finish, and their requests.
     slow: BTreeSet<(usize, u16, Action)>,
     waiting: Vec<(usize, OpId)>,
+    /// The address is held by somebody who is not heard.
+    elsewhere: bool,
     /// Renewals get no answer.
     renewals_hang: bool,
     /// What a node with a fault makes of its own heartbeats.
@@ -111,6 +113,7 @@ impl Pair {
             broken: BTreeMap::new(),
             slow: BTreeSet::new(),
             waiting: Vec::new(),
+            elsewhere: false,
             renewals_hang: false,
             faulty: None,
             outputs: Vec::new(),
@@ -161,7 +164,7 @@ impl Pair {
             Output::Probe { op, .. } => {
                 let held =
                     self.running.iter().any(|(node, _)| *node != me && !self.dead.contains(node));
-                let outcome = match held && self.arp {
+                let outcome = match (held && self.arp) || self.elsewhere {
                     true => ProbeOutcome::Answered { mac: Mac([2, 0, 0, 0, 0, 9]) },
                     false => ProbeOutcome::Silent { witnessed: true },
                 };

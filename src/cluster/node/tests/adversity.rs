@@ -340,3 +340,23 @@ fn a_pause_is_why_a_group_was_let_go() {
     };
     assert_eq!(pair.count(0, paused), 1, "{}", pair.story());
 }
+
+#[test]
+fn an_address_that_comes_up_elsewhere_during_a_start_is_not_doubled() {
+    let mut pair = Pair::with([with_services(0, 1, 0), with_services(1, 1, 0)]);
+    pair.run(1000);
+    pair.dead.insert(0);
+    pair.slow.insert((1, 0, Action::Start));
+    pair.run(1000);
+    assert_eq!(pair.nodes[1].run_on(NodeId(1), WEB), Run::Starting, "{}", pair.story());
+    // The address was silent until here; now alpha is back with it, and no heartbeat says so.
+    pair.elsewhere = true;
+    pair.run(200);
+    pair.slow.clear();
+    let (node, op) = pair.waiting.pop().unwrap();
+    let outcome = Outcome::Exited { code: ExitCode::Success, reason: None };
+    pair.tell(node, Input::AgentFinished { op, outcome });
+    pair.run(500);
+    let vip = ResourceId { group: WEB, index: 1 };
+    assert!(!pair.running.contains(&(1, vip)), "{}", pair.story());
+}
