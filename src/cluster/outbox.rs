@@ -6,7 +6,7 @@ use super::event::Event;
 use super::io::{OpId, Output};
 use super::time::Instant;
 use crate::agent::Action;
-use crate::config::{GroupId, ResourceId};
+use crate::config::ResourceId;
 
 /// What a request was about, kept until its answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Asked {
     /// A renewal.
     Renew { resource: ResourceId },
     /// A removal.
-    Drop { group: GroupId },
+    Drop { resource: ResourceId },
 }
 
 /// Queue of outputs and table of open requests.

@@ -323,8 +323,8 @@ impl LocalResource {
 
     /// Remove its address at once, without its agent.
     pub(super) fn drop_address(&mut self, out: &mut Outbox) {
-        let (group, resource) = (self.id.group, self.id);
-        out.ask(Asked::Drop { group }, |op| Output::DropAddress { op, resource });
+        let resource = self.id;
+        out.ask(Asked::Drop { resource }, |op| Output::DropAddress { op, resource });
         self.dropped = true;
     }
 

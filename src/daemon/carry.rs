@@ -3,7 +3,7 @@
 use super::event_loop::EventLoop;
 use super::log;
 use crate::agent::{Call, Outcome};
-use crate::cluster::io::{Destination, Input, OpId, Output};
+use crate::cluster::io::{Destination, Input, OpId, Output, RenewOutcome};
 use crate::cluster::time::Instant;
 use crate::config::{Address, LinkId, ResourceId, Transport};
 use crate::control::{Answer, Record};
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Where agents keep what a reboot may forget (`HA_RSCTMP`).
 const AGENT_STATE: &str = "/run/resource-agents";
+/// The answer to a request that should not have been made: every request has one.
+const NO_ADDRESS: &str = "the resource has no address";
 
 impl EventLoop {
     pub(super) fn carry_out(&mut self, output: Output) {
@@ -102,17 +104,23 @@ impl EventLoop {
     }
 
     fn renew(&mut self, op: OpId, resource: ResourceId, lease: Duration, not_after: Instant) {
-        let Some(address) = self.address_of(resource) else { return };
         let clock = self.clock;
-        let outcome =
-            self.addresses.renew(resource, &address, lease, not_after, move || clock.now());
+        let outcome = match self.address_of(resource) {
+            Some(address) => {
+                self.addresses.renew(resource, &address, lease, not_after, move || clock.now())
+            }
+            None => RenewOutcome::Failed(NO_ADDRESS.to_owned()),
+        };
         self.inbox.push_back(Input::AddressRenewed { op, outcome });
     }
 
     fn drop_address(&mut self, op: OpId, resource: ResourceId) {
-        let Some(address) = self.address_of(resource) else { return };
-        let error =
-            self.addresses.drop_now(resource, &address).err().map(|error| error.to_string());
+        let error = match self.address_of(resource) {
+            Some(address) => {
+                self.addresses.drop_now(resource, &address).err().map(|error| error.to_string())
+            }
+            None => Some(NO_ADDRESS.to_owned()),
+        };
         self.inbox.push_back(Input::AddressDropped { op, error });
     }
 }

@@ -20,7 +20,7 @@ use super::store::Store;
 use super::{RunError, realtime, system};
 use crate::agent::Agents;
 use crate::cluster::Node;
-use crate::cluster::io::{Input, LinkState, Output};
+use crate::cluster::io::{Input, LinkState};
 use crate::config::{Config, LinkId};
 use crate::control::{Answer, Call, DaemonFacts, KeyIds, Request, Server, Status, rfc3339};
 use crate::wire::{Incarnation, Keys};
@@ -211,11 +211,7 @@ impl EventLoop {
 
     fn drain_outputs(&mut self) {
         while let Some(output) = self.node.poll_output() {
-            if output == Output::Exit {
-                self.exiting = true;
-            } else {
-                self.carry_out(output);
-            }
+            self.carry_out(output);
         }
     }
 

@@ -98,7 +98,7 @@ impl Node {
         };
         let name = self.name(target);
         if let Some(why) = self.unable(target, id) {
-            return Err(format!("{name} cannot take {group}: {why}"));
+            return Err(format!("{group} cannot move: {name} {why}"));
         }
         let differs = |peer: &Peer| Some((peer.id, Guard::differs(&self.config, peer)?));
         if let Some((peer, section)) =

@@ -176,8 +176,8 @@ impl Node {
                 }
             }
             Input::AddressDropped { op, error } => {
-                if let Some(Asked::Drop { group }) = self.out.answered(op) {
-                    self.dropped(group, error);
+                if let Some(Asked::Drop { resource }) = self.out.answered(op) {
+                    self.dropped(resource, error);
                 }
             }
             Input::AddressNoticed { resource, notice } => {

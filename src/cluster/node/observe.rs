@@ -8,7 +8,7 @@ use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
-use crate::config::{GroupId, LinkId, NodeId};
+use crate::config::{GroupId, LinkId, NodeId, ResourceId};
 use crate::wire::{Body, GuardRecord, Heartbeat, MAX_GROUPS_PER_PAGE, Phase, Report, Run, Term};
 
 /// Claims on unknown groups that are answered at a time: they leave room for this node's own in a report.
@@ -66,10 +66,12 @@ impl Node {
         self.guard.pinged(target, at, outcome);
     }
 
-    pub(super) fn dropped(&mut self, group: GroupId, error: Option<String>) {
-        if let Some(why) = error {
-            let group = self.config.group(group).name.clone();
-            self.out.emit(Event::AddressFailed { group, address: "removal".to_owned(), why });
+    pub(super) fn dropped(&mut self, resource: ResourceId, error: Option<String>) {
+        let address = self.config.resource(resource).address.as_ref();
+        if let (Some(why), Some(address)) = (error, address) {
+            let group = self.config.group(resource.group).name.clone();
+            let (address, why) = (address.to_string(), format!("it could not be removed: {why}"));
+            self.out.emit(Event::AddressFailed { group, address, why });
         }
     }
 
@@ -87,7 +89,6 @@ impl Node {
             false => peer.waits_until().is_none_or(|until| until <= now),
         };
         let may_have_acted = self.peers.iter().any(passed);
-        let deadtime = self.config.timing.deadtime;
         for peer in &mut self.peers {
             peer.judged_from = now;
             // Whoever was gone may have come back and acted: its word, or the operator's, is of before.
