@@ -18,7 +18,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::Poll;
 
-use self::end::End;
+use self::end::{End, Level};
 use crate::cluster::io::{Destination, Input, LinkState, Reject};
 use crate::config::{Config, LinkId};
 use crate::wire::{self, Keys, OpenError};
@@ -140,14 +140,10 @@ impl Links {
         let count = peers.len().max(1);
         peers.rotate_left(self.first % count);
         self.first = (self.first + 1) % count;
-        loop {
-            let before = batch.len();
-            for (link, inlet) in &mut peers {
-                inlet.read(*link, TURN.min(max - batch.len()), &mut batch);
-            }
-            if batch.len() == before || batch.len() == max {
-                break;
-            }
+        while batch.len() < max && !peers.is_empty() {
+            peers.retain_mut(|(link, inlet)| {
+                inlet.read(*link, TURN.min(max - batch.len()), &mut batch) == Level::MayHoldMore
+            });
         }
         let mut strangers = (max / STRANGERS_SHARE).min(max - batch.len());
         for end in &mut self.ends {

@@ -84,14 +84,17 @@ impl PingGuard {
         Some(asked + if calm { self.keepalive } else { self.keepalive / 4 })
     }
 
-    /// Ask if it is time.
+    /// Ask if it is time. A node that is awake for its heartbeat (`next_beat`) asks then, so that it need not wake again.
     pub(in crate::cluster) fn tick(
         &mut self,
         now: Instant,
         peers_are_late: bool,
+        next_beat: Instant,
         out: &mut Outbox,
     ) {
-        if self.next(peers_are_late).is_none_or(|next| now < next) {
+        let Some(next) = self.next(peers_are_late) else { return };
+        let beside_beat = now >= next_beat && self.asked.is_some_and(|asked| asked < now);
+        if now < next && !beside_beat {
             return;
         }
         self.asked = Some(now);

@@ -332,7 +332,7 @@ impl Node {
     fn ping_and_probe(&mut self) {
         let saw = self.guard.ping.said_answers;
         let late = self.peers_are_late();
-        self.guard.ping.tick(self.now, late, &mut self.out);
+        self.guard.ping.tick(self.now, late, self.next_beat, &mut self.out);
         let sight = self.guard.ping.sight();
         self.guard.ping.judge(self.now);
         self.news |= sight != self.guard.ping.sight();

@@ -52,6 +52,15 @@ impl Obstacle {
     }
 }
 
+/// What is left in a socket that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    /// Nothing was, a moment ago.
+    Dry,
+    /// The bound came first.
+    MayHoldMore,
+}
+
 /// A place for a socket. Outlives it, so that nothing is forgotten when it is opened again.
 #[derive(Debug, Default)]
 pub(super) struct Inlet {
@@ -61,15 +70,18 @@ pub(super) struct Inlet {
 
 impl Inlet {
     /// Appends at most `max` datagrams to a batch.
-    pub(super) fn read(&mut self, link: LinkId, max: usize, batch: &mut Vec<Datagram>) {
-        let Some(socket) = &mut self.socket else { return };
+    pub(super) fn read(&mut self, link: LinkId, max: usize, batch: &mut Vec<Datagram>) -> Level {
+        let Some(socket) = &mut self.socket else { return Level::Dry };
+        let before = batch.len();
         for _ in 0..max {
             match socket.read(&mut self.dropped) {
                 Read::Datagram(source, bytes) => batch.push(Datagram { link, source, bytes }),
                 Read::Error => {}
-                Read::Empty => return,
+                Read::Empty => return Level::Dry,
             }
         }
+        // A socket that has only errors to tell would keep its reader for as long as they come.
+        if batch.len() > before { Level::MayHoldMore } else { Level::Dry }
     }
 }
 
