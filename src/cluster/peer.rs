@@ -47,6 +47,8 @@ pub(super) struct Said {
     pub(super) digests: Option<[u32; 4]>,
     pub(super) macs: Vec<Mac>,
     pub(super) groups: BTreeMap<GroupId, GroupReport>,
+    /// A bound for each of these reports: when it was made, its node counted the silence from no earlier than this.
+    counted_from: BTreeMap<GroupId, Instant>,
     pub(super) ping: Option<PingSight>,
     pub(super) unknown_version: Option<u16>,
 }
@@ -98,6 +100,17 @@ pub(super) struct Life {
     pub(super) clock_offset_us: Option<i64>,
     pub(super) worst_silence: Duration,
     challenge: Option<Nonce>,
+}
+
+impl Life {
+    /// What it says of a group, in the datagram whose header was taken in just before. The former report.
+    pub(super) fn reports(&mut self, group: GroupId, report: GroupReport) -> Option<GroupReport> {
+        match self.counts_from {
+            Some(from) => self.said.counted_from.insert(group, from),
+            None => self.said.counted_from.remove(&group),
+        };
+        self.said.groups.insert(group, report)
+    }
 }
 
 /// A life that has not yet proved that it is not a replay.
@@ -384,6 +397,13 @@ impl Peer {
     pub(super) fn waits_until(&self) -> Option<Instant> {
         let life = self.life.as_ref()?;
         Some(life.counts_from? + life.deadtime)
+    }
+
+    /// A bound: its word on a group binds it until this moment. What it acknowledged since came without that word, which
+    /// it may have taken back in a datagram that was lost.
+    pub(super) fn keeps_word_until(&self, group: GroupId) -> Option<Instant> {
+        let life = self.life.as_ref()?;
+        Some(*life.said.counted_from.get(&group)? + life.deadtime)
     }
 
     /// It said goodbye: that life is over, and a later datagram of it is a replay.

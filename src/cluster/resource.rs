@@ -73,11 +73,12 @@ pub(super) struct LocalResource {
     defended: Option<Instant>,
 }
 
-/// What an address needs: how long the kernel keeps it, and until when it may be held.
+/// What an address needs: how long the kernel keeps it, until when it may be held, how early it may be renewed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LeaseTerms {
     pub(super) length: Duration,
     pub(super) not_after: Instant,
+    pub(super) leeway: Duration,
 }
 
 impl LocalResource {
@@ -263,9 +264,9 @@ impl LocalResource {
         if spec.address.is_none() {
             return;
         }
-        if let Some(LeaseTerms { length, not_after }) = lease
+        if let Some(LeaseTerms { length, not_after, leeway }) = lease
             && self.renewal.is_none()
-            && now >= self.next_renewal
+            && now + leeway >= self.next_renewal
         {
             self.next_renewal = now + length / 4;
             let resource = self.id;

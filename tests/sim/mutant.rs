@@ -148,6 +148,10 @@ impl Door {
             }
             match (self.mutant, &mut output) {
                 (Mutant::RepeatsIds, Output::RunAgent { op, .. }) => *op = OpId(1),
+                // An answer at the deadline itself would be too old to count.
+                (Mutant::PingAlwaysAnswers, Output::Ping { deadline, .. }) => {
+                    *deadline = deadline.saturating_sub(self.config.timing.deadtime / 4);
+                }
                 (
                     Mutant::StartsBackwards,
                     Output::RunAgent { resource, action: Action::Start, .. },

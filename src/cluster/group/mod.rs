@@ -102,6 +102,8 @@ pub(super) struct Ground<'a> {
     pub(super) peers_wait: Option<Instant>,
     /// How long the kernel keeps an address.
     pub(super) lease: Duration,
+    /// A renewal that is due so soon is done now.
+    pub(super) leeway: Duration,
 }
 
 impl LocalGroup {
@@ -368,7 +370,8 @@ impl LocalGroup {
 
     fn lease(&self, ground: &Ground<'_>) -> Option<LeaseTerms> {
         let not_after = ground.holds_until.unwrap_or(ground.now + ground.lease);
-        (not_after > ground.now).then_some(LeaseTerms { length: ground.lease, not_after })
+        let (length, leeway) = (ground.lease, ground.leeway);
+        (not_after > ground.now).then_some(LeaseTerms { length, not_after, leeway })
     }
 
     fn keep(&mut self, ground: &Ground<'_>, out: &mut Outbox) {

@@ -166,7 +166,7 @@ impl Guard {
                 let report = peer.report(about.group);
                 if report.is_some_and(|report| report.consent == Some(about.term)) {
                     // It keeps its word for as long as it hears this node, and a deadtime more.
-                    let until = peer.waits_until().ok_or(Doubt::NoConsent)?;
+                    let until = peer.keeps_word_until(about.group).ok_or(Doubt::NoConsent)?;
                     return Ok(proof(Evidence::Consent, until));
                 }
                 let runs = report.is_some_and(|report| match report.run {

@@ -254,7 +254,7 @@ impl Node {
     }
 
     fn ground(&self) -> Ground<'_> {
-        ground(&self.config, self.now, self.rights())
+        ground(&self.config, self.now, self.next_beat, self.rights())
     }
 
     /// Until when this node may hold what it holds, and before when no peer acts.
@@ -271,7 +271,7 @@ impl Node {
         id: GroupId,
         act: impl FnOnce(&mut LocalGroup, &Ground<'_>, &mut Outbox),
     ) {
-        let ground = ground(&self.config, self.now, self.rights());
+        let ground = ground(&self.config, self.now, self.next_beat, self.rights());
         if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
             act(group, &ground, &mut self.out);
         }
@@ -313,6 +313,10 @@ impl Node {
     }
 }
 
+/// A renewal that is due within this part of the lease goes beside a heartbeat: at a keepalive of a fifth of deadtime none
+/// has a wake of its own.
+const RENEWAL_LEEWAY: u32 = 20;
+
 /// How long the kernel keeps an address that is not renewed: deadtime, in its whole seconds.
 fn lease(config: &Config) -> Duration {
     Duration::from_secs(config.timing.deadtime.as_millis().div_ceil(1000).try_into().unwrap_or(1))
@@ -321,9 +325,12 @@ fn lease(config: &Config) -> Duration {
 fn ground(
     config: &Config,
     now: Instant,
+    next_beat: Instant,
     (holds_until, peers_wait): (Option<Instant>, Option<Instant>),
 ) -> Ground<'_> {
-    Ground { config, now, holds_until, peers_wait, lease: lease(config) }
+    let lease = lease(config);
+    let leeway = if now >= next_beat { lease / RENEWAL_LEEWAY } else { Duration::ZERO };
+    Ground { config, now, holds_until, peers_wait, lease, leeway }
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ impl Node {
         let differed = life.said.digests.replace(report.digests);
         let mut took = Vec::new();
         for (id, entry) in &groups {
-            let former = life.said.groups.insert(*id, *entry);
+            let former = life.reports(*id, *entry);
             if entry.run == Run::Started
                 && former
                     .is_none_or(|former| (former.run, former.term) != (Run::Started, entry.term))

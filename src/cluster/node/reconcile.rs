@@ -24,7 +24,7 @@ impl Node {
             self.hand_over(id);
             self.claim(id);
             self.yield_to_answer(id);
-            let ground = ground(&self.config, self.now, self.rights());
+            let ground = ground(&self.config, self.now, self.next_beat, self.rights());
             if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
                 group.advance(&ground, &mut self.out);
             }
