@@ -508,3 +508,50 @@ impl Peer {
         self.said()?.groups.get(&group)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Ability, Flags, GroupTag, Run, Term};
+
+    const GROUP: GroupId = GroupId(0);
+
+    fn header() -> Header {
+        Header {
+            sender: NodeTag(1),
+            incarnation: Incarnation(1),
+            sequence: Sequence(1),
+            sent_us: 0,
+            wall_us: 0,
+            flags: Flags::default(),
+            keepalive_us: 100_000,
+            deadtime_us: 500_000,
+            echoes: Vec::new(),
+            records: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_without_a_report_does_not_prolong_a_consent() {
+        let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);
+        let mut peer = Peer::new(NodeId(1), NodeTag(1), 7, 1);
+        peer.begin_life(at(0), &header());
+        let consent = GroupReport {
+            group: GroupTag(2),
+            run: Run::Stopped,
+            term: Term::default(),
+            highest: Term(9),
+            consent: Some(Term(9)),
+            ability: Ability::Able,
+        };
+        let life = peer.life.as_mut().expect("it has just begun");
+        life.deadtime = Duration::from_millis(500);
+        life.counts_from = Some(at(100));
+        life.reports(GROUP, consent);
+        // Short answers acknowledge what was sent since; the heartbeat that took the word back was lost.
+        life.counts_from = Some(at(550));
+        assert_eq!(peer.waits_until(), Some(at(1050)));
+        assert_eq!(peer.keeps_word_until(GROUP), Some(at(600)));
+        assert_eq!(peer.keeps_word_until(GroupId(1)), None);
+    }
+}

@@ -87,6 +87,8 @@ struct Pair {
     /// All outputs but datagrams, and how many of these.
     outputs: Vec<(usize, Output)>,
     sent: usize,
+    /// How often each was woken by its own deadline.
+    woken: [u32; 2],
 }
 
 impl Pair {
@@ -118,6 +120,7 @@ impl Pair {
             faulty: None,
             outputs: Vec::new(),
             sent: 0,
+            woken: [0; 2],
         }
     }
 
@@ -243,6 +246,7 @@ impl Pair {
                 break;
             }
             self.now = self.now.max(at);
+            self.woken[node] += 1;
             self.nodes[node].handle_timeout(self.now);
             self.drain();
         }

@@ -75,6 +75,21 @@ fn a_peer_that_is_lost_while_its_sight_is_judged_keeps_nobody_awake() {
 }
 
 #[test]
+fn pings_and_renewals_of_a_calm_holder_go_beside_its_heartbeats() {
+    let mut pair = Pair::new();
+    pair.run(1030);
+    // News goes out at once: from then on heartbeats have another phase than before.
+    pair.command(0, Command::Standby { node: Some("beta".to_owned()) });
+    // Past the announcements that follow a start.
+    pair.run(40_000);
+    let before = pair.woken[0];
+    pair.run(10_000);
+    // A heartbeat every 100 ms, a monitor every second, and nothing else between them.
+    let wakes = pair.woken[0] - before;
+    assert!((109..=111).contains(&wakes), "{wakes} wakes: {}", pair.story());
+}
+
+#[test]
 fn a_blocked_group_keeps_nobody_awake() {
     let mut pair = Pair::with([with_services(0, 2, 0), with_services(1, 2, 0)]);
     pair.run(1000);
