@@ -14,7 +14,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// Memory and processor time; `true` if both keep their bounds.
 pub(crate) fn section() -> Result<bool, LabError> {
     println!("\nidle for 60 s, keepalive 1 s, two links, ping guard, address held, monitor 10 s");
-    let figures = Probe::Idle.run_inside()?;
+    let figures = Probe::Idle.run_inside(None)?;
     let memory = figure("memory (PSS)", figures.first(), "MiB", Some(4.0));
     let daemon = figure("processor, daemon", figures.get(1), "s/min", Some(0.03));
     let agents = figure("processor, agents", figures.get(2), "s/min", None);

@@ -14,7 +14,7 @@ const LOST: u8 = 10;
 /// How often anybody lost anybody, and how often the address moved; `true` if both is never.
 pub(crate) fn section() -> Result<bool, LabError> {
     println!("\n{LOST} % of all frames lost on both links for 60 s, lubdub 10/30 ms, address only");
-    let figures = Probe::Loss.run_inside()?;
+    let figures = Probe::Loss.run_inside(None)?;
     let lost = figure("peer lost", figures.first(), "times", Some(0.0));
     let moved = figure("address taken or given up", figures.get(1), "times", Some(0.0));
     Ok(lost && moved)

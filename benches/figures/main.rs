@@ -39,6 +39,9 @@ struct Arguments {
     /// One run, in namespaces that are made already; prints its figures.
     #[arg(long, hide = true)]
     probe: Option<Probe>,
+    /// At which part of a keepalive that run cuts the power, 0 to 1; at random where it is left out.
+    #[arg(long, hide = true)]
+    phase: Option<f64>,
     /// What cargo adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -74,12 +77,12 @@ enum Probe {
 
 impl Probe {
     /// Its figures, in the order in which its section reads them.
-    fn run(self) -> Result<Vec<f64>, LabError> {
+    fn run(self, phase: Option<f64>) -> Result<Vec<f64>, LabError> {
         match self {
             Self::Floor => outage::floor(),
-            Self::ColdWeb => outage::lubdub(Service::ColdWeb, 100, 500),
-            Self::Address => outage::lubdub(Service::Address, 100, 500),
-            Self::FastAddress => outage::lubdub(Service::Address, 10, 30),
+            Self::ColdWeb => outage::lubdub(Service::ColdWeb, 100, 500, phase),
+            Self::Address => outage::lubdub(Service::Address, 100, 500, phase),
+            Self::FastAddress => outage::lubdub(Service::Address, 10, 30, phase),
             Self::Vrrp100 => outage::peer(Vrrp { interval: 100 }),
             Self::Vrrp10 => outage::peer(Vrrp { interval: 10 }),
             Self::HeartbeatsCut => never_two::cut_heartbeats(),
@@ -91,16 +94,14 @@ impl Probe {
     }
 
     /// Its figures, from a process in namespaces of its own.
-    fn run_inside(self) -> Result<Vec<f64>, LabError> {
+    fn run_inside(self, phase: Option<f64>) -> Result<Vec<f64>, LabError> {
         let file = |source| LabError::File { path: PathBuf::from("this program"), source };
         let name =
             self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let program_itself = std::env::current_exe().map_err(file)?.into_os_string();
-        let output = Inside::new(
-            &program(),
-            &[program_itself, OsString::from("--probe"), name.clone().into()],
-        )?
-        .output()?;
+        let mut command = vec![program_itself, "--probe".into(), OsString::from(&name)];
+        command.extend(phase.map(|phase| OsString::from(format!("--phase={phase}"))));
+        let output = Inside::new(&program(), &command)?.output()?;
         if !output.status.success() {
             return Err(LabError::Failed {
                 command: format!("run {name}"),
@@ -120,7 +121,7 @@ impl Probe {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.probe {
-        Some(probe) => probe.run().map(|figures| {
+        Some(probe) => probe.run(arguments.phase).map(|figures| {
             figures.iter().for_each(|figure| println!("{figure}"));
             true
         }),

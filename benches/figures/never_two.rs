@@ -24,7 +24,7 @@ pub(crate) fn section() -> Result<bool, LabError> {
         (Probe::DaemonKilled, "daemon killed", "  until beta holds it"),
         (Probe::DaemonFrozen, "daemon frozen", "  until beta holds it"),
     ] {
-        let figures = probe.run_inside()?;
+        let figures = probe.run_inside(None)?;
         kept &= figure(name, figures.first(), "ms", Some(0.0));
         kept &= figure(then, figures.get(1), "ms", None);
     }

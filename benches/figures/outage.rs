@@ -1,8 +1,9 @@
 //! The power of the holder is cut at a random moment: how long until the survivor answers.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use lubdub::control::Status;
 use lubdub::lab::{Client, Lab, LabError, Moment, SERVICE, Service, Sight, stays, wait_for};
 
 use crate::keepalived::{self, Vrrp};
@@ -39,28 +40,63 @@ pub(crate) fn section(runs: usize) -> Result<bool, LabError> {
         (Probe::Vrrp10, "keepalived VRRPv3 10 ms, address", None),
     ] {
         let mut times = Vec::new();
-        for _ in 0..runs {
-            times.extend(probe.run_inside()?);
+        for run in 0..runs {
+            times.extend(probe.run_inside(Some(phase(run, runs)))?);
         }
         kept &= row(name, &times, bound);
     }
     Ok(kept)
 }
 
+/// A random moment in this run's own part of a keepalive: so all parts come equally often, and a median of twenty runs is
+/// not a matter of luck.
+#[expect(clippy::cast_precision_loss, reason = "runs are few")]
+fn phase(run: usize, runs: usize) -> f64 {
+    (run as f64 + random()) / runs as f64
+}
+
 pub(crate) fn lubdub(
     service: Service,
     keepalive: u64,
     deadtime: u64,
+    phase: Option<f64>,
 ) -> Result<Vec<f64>, LabError> {
     let lab = settled(pair(service, keepalive, deadtime))?;
-    cut(&lab, keepalive, || Ok(()))
+    let keepalive = Duration::from_millis(keepalive);
+    cut(
+        &lab,
+        || {
+            let (asked, age) = (Instant::now(), last_round_trip(&lab)?);
+            // Whole keepalives are added until the moment is still to come.
+            let mut moment = keepalive.mul_f64(phase.unwrap_or_else(random));
+            while moment < age + asked.elapsed() {
+                moment += keepalive;
+            }
+            std::thread::sleep(moment.saturating_sub(age + asked.elapsed()));
+            Ok(())
+        },
+        || Ok(()),
+    )
+}
+
+/// How long ago beta's last round trip with alpha began: from then it counts the silence.
+fn last_round_trip(lab: &Lab) -> Result<Duration, LabError> {
+    let output = lab.node("beta")?.lubdub(&["status", "--json"])?;
+    let status: Option<Status> = serde_json::from_slice(&output.stdout).ok();
+    let nodes = status.map(|status| status.snapshot.nodes).unwrap_or_default();
+    let silence = nodes.iter().find_map(|node| node.peer.as_ref().map(|peer| peer.silence));
+    silence.ok_or_else(|| LabError::Failed {
+        command: "read lubdub status --json".to_owned(),
+        status: output.status.to_string(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
 pub(crate) fn peer(vrrp: Vrrp) -> Result<Vec<f64>, LabError> {
     let lab = Lab::new(pair(Service::Address, 100, 500))?;
     keepalived::start(&lab, vrrp)?;
     holds(&lab, "alpha")?;
-    cut(&lab, vrrp.interval, || Ok(()))
+    cut(&lab, || at_random(vrrp.interval), || Ok(()))
 }
 
 /// What the same steps cost without anybody who has to find out: a shell does them as soon as the power is off.
@@ -76,19 +112,20 @@ pub(crate) fn floor() -> Result<Vec<f64>, LabError> {
     };
     take("alpha")?;
     holds(&lab, "alpha")?;
-    cut(&lab, 100, || take("beta"))
+    cut(&lab, || at_random(100), || take("beta"))
 }
 
-/// Cuts alpha's power at a random moment within a keepalive; milliseconds until beta answers.
+/// Cuts alpha's power at this moment; milliseconds until beta answers.
 fn cut(
     lab: &Lab,
-    keepalive: u64,
+    moment: impl FnOnce() -> Result<(), LabError>,
     then: impl FnOnce() -> Result<(), LabError>,
 ) -> Result<Vec<f64>, LabError> {
     let client = lab.start_client()?;
     wait_for("alpha answers", PATIENCE, || Ok(client.served_by("alpha")))?;
-    let phase = Duration::from_secs(1) + random_below(Duration::from_millis(keepalive));
-    stays("alpha holds the address", phase, || Ok(lab.kernels().only_holder_is("alpha")))?;
+    let second = Duration::from_secs(1);
+    stays("alpha holds the address", second, || Ok(lab.kernels().only_holder_is("alpha")))?;
+    moment()?;
     let off = lab.power_off("alpha")?;
     then()?;
     Ok(vec![first_answer(client, off)?])
@@ -107,8 +144,14 @@ pub(crate) fn first_answer(client: Client, fault: Moment) -> Result<f64, LabErro
     Ok(end.map_or_else(|| millis(sight.longest_gap), |(answered, _)| answered.millis_after(fault)))
 }
 
-/// A time below this, evenly spread; its middle if the kernel has no randomness.
-fn random_below(most: Duration) -> Duration {
-    let parts = getrandom::u32().unwrap_or(u32::MAX / 2);
-    most.mul_f64(f64::from(parts) / f64::from(u32::MAX))
+/// Waits for a part of an interval.
+#[expect(clippy::unnecessary_wraps, reason = "the moments of others can fail")]
+fn at_random(interval_ms: u64) -> Result<(), LabError> {
+    std::thread::sleep(Duration::from_millis(interval_ms).mul_f64(random()));
+    Ok(())
+}
+
+/// From 0 to 1, evenly spread; the middle if the kernel has no randomness.
+fn random() -> f64 {
+    f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX)
 }

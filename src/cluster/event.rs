@@ -271,6 +271,13 @@ pub enum Event {
         /// Who asked.
         author: String,
     },
+    /// An operator's move ends before it was made: the node that should have taken the group is down.
+    MoveGivenUp {
+        /// The group.
+        group: String,
+        /// That node.
+        to: String,
+    },
     /// A section of a peer's configuration differs, or agrees again.
     ConfigDiffers {
         /// The peer.

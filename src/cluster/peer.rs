@@ -81,6 +81,8 @@ impl LinkSight {
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) incarnation: Incarnation,
+    /// When it was first heard.
+    pub(super) began_at: Instant,
     window: Window,
     highest: Sequence,
     heard_at: Instant,
@@ -278,6 +280,7 @@ impl Peer {
         self.links.fill(LinkSight::default());
         self.life = Some(Life {
             incarnation: header.incarnation,
+            began_at: now,
             window: Window::default(),
             highest: Sequence(0),
             heard_at: now,
@@ -496,6 +499,11 @@ impl Peer {
             Standing::Left | Standing::Dead { .. } => true,
             Standing::Unknown | Standing::Up | Standing::Late | Standing::Lost => false,
         }
+    }
+
+    /// Whether it was up and is not: lost, or gone.
+    pub(super) fn is_down(&self) -> bool {
+        self.is_gone() || self.standing == Standing::Lost
     }
 
     /// What the living one said last.

@@ -66,6 +66,7 @@ impl Event {
                 Level::Error
             }
             Self::LinkChanged { heard, hears, .. } => warn_if(!(*heard && *hears)),
+            Self::MoveGivenUp { .. } => Level::Warn,
             Self::LinkWaiting { waiting, .. } => warn_if(waiting.is_some()),
             Self::PingChanged { answers, .. } => warn_if(!answers),
             Self::Placed { node, reason, .. } => {
@@ -241,6 +242,10 @@ impl fmt::Display for Event {
                  cluster with other keys, take the address off it"
             ),
             Self::Wished { wish, author } => write!(f, "{author} asked: {wish}"),
+            Self::MoveGivenUp { group, to } => write!(
+                f,
+                "{group} stays: {to} is down and cannot take it; ask again when it is back"
+            ),
             Self::ConfigDiffers { peer, sections: none } if none.is_empty() => {
                 write!(f, "{peer} has the same configuration")
             }

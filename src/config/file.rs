@@ -17,10 +17,7 @@ use super::heartbeat;
 use super::problem::{ConfigErrors, Problem};
 use super::read::{Source, Table, hint};
 use super::types::{Config, Digests, Group, Link, Node, Transport};
-use crate::wire::{GroupTag, NodeTag};
-
-/// Nodes of a cluster: their places are one byte, in terms too.
-const MAX_NODES: usize = 255;
+use crate::wire::{GroupTag, MAX_NODES, NodeTag};
 
 /// Links of a cluster: heartbeats carry one bit for each.
 const MAX_LINKS: usize = 8;
@@ -164,7 +161,10 @@ fn nodes<'a>(top: &Table<'a>) -> Option<Vec<NodeEntry<'a>>> {
     if tables.len() > MAX_NODES {
         top.error_at(
             "node",
-            format!("{} nodes are too many; at most {MAX_NODES} make a cluster", tables.len()),
+            format!(
+                "{} nodes are too many; at most {MAX_NODES} make a cluster, since a heartbeat tells of each",
+                tables.len()
+            ),
         );
         return None;
     }

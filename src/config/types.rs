@@ -22,7 +22,7 @@ pub struct Config {
     pub timing: Timing,
     /// Links, in file order; at most 8.
     pub links: Vec<Link>,
-    /// Nodes, in file order; at most 255, at least 1.
+    /// Nodes, in file order; at most [`MAX_NODES`](crate::wire::MAX_NODES), at least 1.
     pub nodes: Vec<Node>,
     /// What stands between a silent peer and split brain.
     pub guard: Guard,

@@ -225,6 +225,8 @@ pub struct Report {
     pub wishes: Vec<Wish>,
 }
 
+/// Nodes of a cluster: a heartbeat has room for an echo to each.
+pub const MAX_NODES: usize = 8;
 /// Hardware addresses in a report.
 pub const MAX_MACS: usize = 6;
 /// Group entries in a report.

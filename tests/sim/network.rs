@@ -9,7 +9,7 @@ use std::time::Duration;
 use lubdub::cluster::io::{AddressNotice, Destination, Input, OpId, PingOutcome, ProbeOutcome};
 use lubdub::cluster::time::Instant;
 use lubdub::config::{Address, LinkId, NodeId, ResourceId};
-use lubdub::wire::{Heartbeat, Mac};
+use lubdub::wire::{Body, Heartbeat, Mac};
 
 use crate::daemon::Who;
 use crate::options::{PING_NODE, link_address};
@@ -20,6 +20,8 @@ use crate::world::{Happening, World};
 pub enum Broken {
     /// One way of a link.
     Way { link: LinkId, from: NodeId, to: NodeId },
+    /// One way of all links carries short answers only: what tells of groups is lost.
+    Pages { from: NodeId, to: NodeId },
     /// A node's own interface of a link; its daemon is told.
     Interface { node: NodeId, link: LinkId },
     /// A node's way to the ping node.
@@ -109,6 +111,14 @@ impl Network {
     }
 }
 
+/// Whether a heartbeat tells of groups.
+fn is_page(heartbeat: &Heartbeat) -> bool {
+    match &heartbeat.body {
+        Body::Known(report) => !report.groups.is_empty(),
+        Body::Unknown { .. } => false,
+    }
+}
+
 impl World {
     /// A daemon sends a datagram, once to each of these.
     pub fn send(&mut self, from: NodeId, link: LinkId, to: Destination, mut heartbeat: Heartbeat) {
@@ -131,7 +141,8 @@ impl World {
             Broken::Interface { node: from, link },
             Broken::Interface { node: to, link },
         ];
-        if dead_ends.into_iter().any(|dead_end| self.network.is_broken(dead_end)) {
+        let pages_lost = self.network.is_broken(Broken::Pages { from, to }) && is_page(heartbeat);
+        if pages_lost || dead_ends.into_iter().any(|dead_end| self.network.is_broken(dead_end)) {
             return;
         }
         let weather = self.network.weather;

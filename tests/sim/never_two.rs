@@ -132,6 +132,8 @@ impl World {
             let ends = [Broken::Interface { node: a, link }, Broken::Interface { node: b, link }];
             ways.into_iter().chain(ends).all(|path| !self.network.is_broken(path))
         });
+        let pages = [Broken::Pages { from: a, to: b }, Broken::Pages { from: b, to: a }];
+        let fine = fine && pages.into_iter().all(|pages| !self.network.is_broken(pages));
         attended && fine && paths
     }
 

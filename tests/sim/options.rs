@@ -185,11 +185,15 @@ impl Options {
     }
 
     fn group(&self, place: u8, shape: &[Sort]) -> Group {
-        let name = ["web", "db"][usize::from(place)];
+        let name = match place {
+            0 => "web".to_owned(),
+            1 => "db".to_owned(),
+            _ => format!("group{place}"),
+        };
         let resources = (0_u8..).zip(shape).map(|(index, sort)| self.resource(place, index, *sort));
         Group {
-            name: name.to_owned(),
-            tag: GroupTag::of(name),
+            tag: GroupTag::of(&name),
+            name,
             // Each group prefers another node.
             nodes: (0..self.nodes).map(|node| NodeId((node + place) % self.nodes)).collect(),
             auto_failback: self.auto_failback,
@@ -201,7 +205,7 @@ impl Options {
         let (name, agent, address) = match sort {
             Sort::Plain => ("service", "Dummy", None),
             Sort::Address => {
-                let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + 10 * group + index));
+                let ip = IpAddr::V4(Ipv4Addr::new(10, 0, group, 100 + index));
                 ("vip", "IPaddr", Some(Address { ip, prefix: 24, interface: None }))
             }
         };

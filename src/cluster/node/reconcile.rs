@@ -15,6 +15,9 @@ use crate::cluster::time::Instant;
 use crate::config::{GroupId, NodeId};
 use crate::wire::{Mac, Phase, Run, Term};
 
+/// How long a better node that has just started is waited for, in deadtimes: it hears this one within a keepalive or two.
+const AWAITED_DEADTIMES: u32 = 2;
+
 impl Node {
     /// Bring every group one step nearer to where it belongs.
     pub(super) fn reconcile(&mut self) {
@@ -158,14 +161,24 @@ impl Node {
         if self.config.peers().any(looks) {
             return false;
         }
-        // A better node that looks round at this moment is about to ask for it.
+        // A better node that looks round at this moment is about to ask for it: or not before its initdead, if it misses
+        // a third one.
         let held = self
             .config
             .node_ids()
             .any(|node| node != me && self.is_up(node) && holds(self.run_on(node, id)));
         let better = self.config.group(id).nodes.iter().take(self.rank(me, id));
-        let mut awaited = better.filter(|node| self.unable(**node, id) == Some(Unable::Starting));
+        let mut awaited = better.filter(|node| {
+            self.unable(**node, id) == Some(Unable::Starting)
+                && self.peer(**node).and_then(|peer| self.awaited_until(peer)) > Some(self.now)
+        });
         held || awaited.next().is_none()
+    }
+
+    /// Until when a new life of a better node is waited for.
+    fn awaited_until(&self, peer: &Peer) -> Option<Instant> {
+        let began = peer.life.as_ref()?.began_at;
+        Some(began + self.config.timing.deadtime * AWAITED_DEADTIMES)
     }
 
     /// Whether a node that stands before this one asks for the group too: two claims yield to the better one.
@@ -315,16 +328,20 @@ impl Node {
         self.out.emit(Event::Refused { group: self.config.group(id).name.clone(), peer, why });
     }
 
-    /// A wish for another place ends where the group had to go elsewhere.
+    /// A wish for another place ends where the group had to go elsewhere, or that place died before the move: nothing
+    /// moves hours later, when its node is back.
     fn after_start(&mut self, id: GroupId) {
         let tag = self.config.group(id).tag;
         let Some(Running::Started { since, .. }) = self.running(id) else { return };
         let fresh = *since == self.now;
-        let elsewhere = self
-            .wishes
-            .location(tag)
-            .is_some_and(|(node, _)| node != self.config.node(self.config.me).tag);
-        if fresh && elsewhere {
+        let wished = self.wishes.location(tag).and_then(|(node, _)| self.config.node_by_tag(node));
+        let Some(wished) = wished.filter(|node| *node != self.config.me) else { return };
+        let down = self.peer(wished).is_some_and(Peer::is_down);
+        if down && !fresh {
+            let (group, to) = (self.config.group(id).name.clone(), self.name(wished));
+            self.out.emit(Event::MoveGivenUp { group, to });
+        }
+        if down || fresh {
             self.take_back_location(tag);
         }
     }
@@ -375,11 +392,12 @@ impl Node {
             | Running::Stopping { .. }
             | Running::Blocked => None,
         });
+        let awaited = self.peers.iter().filter_map(|peer| self.awaited_until(peer));
         let leave = (self.phase == Phase::Leaving)
             .then_some(self.leaving_since + self.config.timing.deadtime);
         live.into_iter()
             .map(|at| (at, Timer::Group))
-            .chain(claims.filter(move |at| *at > now).map(|at| (at, Timer::Claim)))
+            .chain(claims.chain(awaited).filter(move |at| *at > now).map(|at| (at, Timer::Claim)))
             .chain(leave.filter(|at| *at > now).map(|at| (at, Timer::Leave)))
     }
 }

@@ -119,8 +119,7 @@ impl Node {
             ability: Ability::Excluded,
         });
         groups.extend(foreign);
-        let macs = self.own_macs.iter().take(MAX_MACS).copied().collect();
-        Report { macs, groups, wishes: self.wishes.page(), ..self.short_report() }
+        Report { groups, wishes: self.wishes.page(), ..self.short_report() }
     }
 
     fn short_report(&self) -> Report {
@@ -128,7 +127,7 @@ impl Node {
         Report {
             phase,
             digests,
-            macs: self.own_macs.clone(),
+            macs: self.own_macs.iter().take(MAX_MACS).copied().collect(),
             groups: Vec::new(),
             wishes: Vec::new(),
         }

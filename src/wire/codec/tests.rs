@@ -1,7 +1,7 @@
 use super::*;
 use crate::wire::{
     Ability, Candidate, Echo, Flags, GroupReport, GroupTag, GuardRecord, Heard, Incarnation,
-    MAX_AUTHOR, MAX_CANDIDATES, MAX_GROUPS_PER_PAGE, MAX_MACS, MAX_WISHES_PER_PAGE,
+    MAX_AUTHOR, MAX_CANDIDATES, MAX_GROUPS_PER_PAGE, MAX_MACS, MAX_NODES, MAX_WISHES_PER_PAGE,
     Mac as HardwareAddress, NodeTag, Nonce, Phase, PingSight, Report, Run, Sequence, Term, Wish,
     WishSubject,
 };
@@ -70,7 +70,7 @@ fn largest() -> Heartbeat {
     };
     let mut heartbeat = small();
     heartbeat.header.flags = Flags { ask: true, answer: true, goodbye: true };
-    heartbeat.header.echoes = vec![echo; 8];
+    heartbeat.header.echoes = vec![echo; MAX_NODES];
     heartbeat.header.records = vec![GuardRecord::Ping(PingSight::Answers)];
     heartbeat.body = Body::Known(Report {
         phase: Phase::Leaving,
@@ -105,7 +105,7 @@ fn what_is_sealed_opens_again_with_the_wall_clock_of_the_socket() {
 }
 
 #[test]
-fn the_largest_message_of_eight_nodes_fits() {
+fn the_largest_message_of_the_most_nodes_fits() {
     let datagram = seal(&largest(), 0, &keys(KEY), cluster()).unwrap();
     assert!(datagram.len() <= MAX_DATAGRAM);
     assert!(

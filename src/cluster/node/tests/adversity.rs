@@ -375,3 +375,16 @@ fn an_address_that_comes_up_elsewhere_during_a_start_is_not_doubled() {
     let vip = ResourceId { group: WEB, index: 1 };
     assert!(!pair.running.contains(&(1, vip)), "{}", pair.story());
 }
+
+#[test]
+fn a_move_to_a_node_that_dies_first_is_given_up() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.dead.insert(1);
+    pair.switchover(0);
+    pair.run(1000);
+    assert_eq!(pair.count(0, |event| matches!(event, Event::MoveGivenUp { .. })), 1);
+    pair.dead.remove(&1);
+    pair.run(5000);
+    assert_eq!(pair.holders(), vec![0], "nothing moves by itself later: {}", pair.story());
+}
