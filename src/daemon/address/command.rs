@@ -74,7 +74,7 @@ pub fn ip_add(
         NotAfter::Never => true,
         NotAfter::Boottime(end) => boottime() <= end,
     };
-    put_in_time(&mut netlink, &interface, address, lifetime, may)?.ok_or(IpError::TooLate { ip })
+    put_in_time(&mut netlink, interface.id, address, lifetime, may)?.ok_or(IpError::TooLate { ip })
 }
 
 /// `lubdub ip del`: removes an address. One that is not there, or whose interface is not, is gone already.

@@ -13,7 +13,9 @@ use std::net::IpAddr;
 
 pub use service::{Addresses, Finding};
 
-use super::netlink::{Deleted, Interface, InterfaceAddress, Lifetime, Netlink, NetlinkError, Put};
+use super::netlink::{
+    Deleted, Interface, InterfaceAddress, InterfaceId, Lifetime, Netlink, NetlinkError, Put,
+};
 use crate::config::Address;
 
 /// Why something could not be done with an address.
@@ -124,17 +126,12 @@ fn remove(netlink: &mut Netlink, address: &Address) -> Result<Deleted, IpError> 
 /// `None`: too late, and not there by this call.
 fn put_in_time(
     netlink: &mut Netlink,
-    interface: &Interface,
+    interface: InterfaceId,
     address: &Address,
     lifetime: Lifetime,
     may: impl Fn() -> bool,
 ) -> Result<Option<Put>, NetlinkError> {
-    let row = InterfaceAddress {
-        interface: interface.id,
-        ip: address.ip,
-        prefix: address.prefix,
-        lifetime,
-    };
+    let row = InterfaceAddress { interface, ip: address.ip, prefix: address.prefix, lifetime };
     if !may() {
         return Ok(None);
     }

@@ -128,15 +128,12 @@ impl Addresses {
         clock: impl Fn() -> Instant,
     ) -> RenewOutcome {
         self.told = self.told.max(clock());
-        let renewed = self.interface_for(resource, address).and_then(|interface| {
-            let may = || clock() <= not_after;
-            let put =
-                put_in_time(&mut self.netlink, &interface, address, Lifetime::lease(lease), may)?;
-            if put.is_some() && self.holdings.hold(resource, address.ip, &interface) {
-                self.hear_claims(address);
-            }
-            Ok(put)
-        });
+        let (lifetime, may) = (Lifetime::lease(lease), || clock() <= not_after);
+        // Every second, so the kernel is asked for no more than has to be known: where it is held, unless that is gone.
+        let held = self.holdings.interface_of(resource).filter(|_| address.interface.is_none());
+        let held =
+            held.and_then(|id| put_in_time(&mut self.netlink, id, address, lifetime, &may).ok());
+        let renewed = held.map_or_else(|| self.put_anew(resource, address, lifetime, may), Ok);
         match renewed {
             Ok(Some(Put::Renewed)) => RenewOutcome::Kept,
             Ok(Some(Put::Added)) => RenewOutcome::PutBack,
@@ -147,6 +144,21 @@ impl Addresses {
                 RenewOutcome::Failed(format!("cannot renew {address}: {error}"))
             }
         }
+    }
+
+    fn put_anew(
+        &mut self,
+        resource: ResourceId,
+        address: &Address,
+        lifetime: Lifetime,
+        may: impl Fn() -> bool,
+    ) -> Result<Option<Put>, IpError> {
+        let interface = self.interface_for(resource, address)?;
+        let put = put_in_time(&mut self.netlink, interface.id, address, lifetime, may)?;
+        if put.is_some() && self.holdings.hold(resource, address.ip, &interface) {
+            self.hear_claims(address);
+        }
+        Ok(put)
     }
 
     /// Removes an address from this machine, now. From then on it is not watched.
