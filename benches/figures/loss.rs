@@ -32,12 +32,12 @@ pub(crate) fn run() -> Result<Vec<f64>, LabError> {
 }
 
 /// How often a node began or ceased to hold the address.
-fn changes(lab: &Lab) -> usize {
+pub(crate) fn changes(lab: &Lab) -> usize {
     lab.kernels().holds().iter().map(|hold| 1 + usize::from(hold.until.is_some())).sum()
 }
 
 /// How often any node lost the other, as both nodes' histories say.
-fn times_lost(lab: &Lab) -> Result<usize, LabError> {
+pub(crate) fn times_lost(lab: &Lab) -> Result<usize, LabError> {
     lab.nodes()
         .iter()
         .map(|node| {
@@ -47,6 +47,6 @@ fn times_lost(lab: &Lab) -> Result<usize, LabError> {
         .sum()
 }
 
-fn count(times: usize) -> f64 {
+pub(crate) fn count(times: usize) -> f64 {
     f64::from(u32::try_from(times).unwrap_or(u32::MAX))
 }

@@ -8,11 +8,13 @@
     reason = "the floor and Keepalived are processes on the nodes"
 )]
 
+mod flood;
 mod idle;
 mod keepalived;
 mod loss;
 mod never_two;
 mod outage;
+mod planned;
 mod table;
 
 use std::ffi::OsString;
@@ -51,10 +53,14 @@ struct Arguments {
 enum Section {
     /// Power of the holder cut: how long a client goes without answers. Keepalived too.
     Outage,
+    /// Planned moves: how long a client goes without answers. The same steps by a shell too.
+    Planned,
     /// Heartbeats cut, daemon killed, daemon frozen: for how long two nodes hold the address.
     NeverTwo,
     /// Ten of a hundred frames lost for a minute at 10/30 ms: does anybody lose anybody.
     Loss,
+    /// As many datagrams as a stranger can send: does anybody lose anybody.
+    Flood,
     /// Memory and processor time while nothing happens.
     Idle,
 }
@@ -68,10 +74,14 @@ enum Probe {
     FastAddress,
     Vrrp100,
     Vrrp10,
+    ByHand,
+    Switchover,
     HeartbeatsCut,
     DaemonKilled,
     DaemonFrozen,
     Loss,
+    FloodForeign,
+    FloodSpoofed,
     Idle,
 }
 
@@ -85,10 +95,14 @@ impl Probe {
             Self::FastAddress => outage::lubdub(Service::Address, 10, 30, phase),
             Self::Vrrp100 => outage::peer(Vrrp { interval: 100 }),
             Self::Vrrp10 => outage::peer(Vrrp { interval: 10 }),
+            Self::ByHand => planned::by_hand(),
+            Self::Switchover => planned::switchover(),
             Self::HeartbeatsCut => never_two::cut_heartbeats(),
             Self::DaemonKilled => never_two::lose_daemon(lubdub::lab::Node::kill_daemon),
             Self::DaemonFrozen => never_two::lose_daemon(lubdub::lab::Node::freeze_daemon),
             Self::Loss => loss::run(),
+            Self::FloodForeign => flood::run(flood::Source::Foreign),
+            Self::FloodSpoofed => flood::run(flood::Source::Peer),
             Self::Idle => idle::run(),
         }
     }
@@ -145,8 +159,10 @@ fn report(arguments: &Arguments) -> Result<bool, LabError> {
     for section in sections {
         kept &= match section {
             Section::Outage => outage::section(arguments.runs)?,
+            Section::Planned => planned::section(arguments.runs)?,
             Section::NeverTwo => never_two::section()?,
             Section::Loss => loss::section()?,
+            Section::Flood => flood::section()?,
             Section::Idle => idle::section()?,
         };
     }

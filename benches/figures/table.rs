@@ -44,6 +44,13 @@ pub(crate) fn row(name: &str, times: &[f64], bound: Option<Bound>) -> bool {
     kept
 }
 
+/// The figure that ninety-nine of a hundred are not above.
+pub(crate) fn p99(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
 /// Prints one figure beside what it must not exceed; `true` if it is there and does not.
 pub(crate) fn figure(name: &str, value: Option<&f64>, unit: &str, most: Option<f64>) -> bool {
     let Some(value) = value.copied() else {

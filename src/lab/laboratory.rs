@@ -9,6 +9,7 @@ use nix::sched::CloneFlags;
 
 use super::client::Client;
 use super::error::{LabError, file};
+use super::flood::{Flood, Torrent};
 use super::furniture::make_room;
 use super::kernels::Kernels;
 use super::moment::Moment;
@@ -206,6 +207,14 @@ impl Lab {
     pub fn start_client(&self) -> Result<Client, LabError> {
         self.client.within(|| tool::ip("neigh flush all\n"))??;
         Client::start(&self.client, self.plan.target())
+    }
+
+    /// Lets a stranger flood somebody, from the client's place on the service network; the client rests meanwhile.
+    ///
+    /// # Errors
+    /// If there is no laboratory any more.
+    pub fn flood(&self, torrent: Torrent) -> Result<Flood, LabError> {
+        Flood::start(&self.client, torrent)
     }
 
     /// Lays a node's files into its `/etc/lubdub`. The keys are made for the first node; the others get the same.

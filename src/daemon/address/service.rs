@@ -132,7 +132,7 @@ impl Addresses {
         // Every second, so the kernel is asked for no more than has to be known: where it is held, unless that is gone.
         let held = self.holdings.interface_of(resource).filter(|_| address.interface.is_none());
         let held =
-            held.and_then(|id| put_in_time(&mut self.netlink, id, address, lifetime, &may).ok());
+            held.and_then(|id| put_in_time(&mut self.netlink, id, address, lifetime, may).ok());
         let renewed = held.map_or_else(|| self.put_anew(resource, address, lifetime, may), Ok);
         match renewed {
             Ok(Some(Put::Renewed)) => RenewOutcome::Kept,
