@@ -9,7 +9,7 @@ use super::args::{CheckArgs, DEFAULT_AUTHKEYS, DEFAULT_CONFIG};
 use super::exit::{Exit, Failure};
 use super::output;
 use crate::cluster::guard::GuardLevel;
-use crate::config::{self, Address, Config, Group, Guard, Transport};
+use crate::config::{self, Address, Config, Group, Guard, Link, Transport};
 use crate::daemon::host_name;
 use crate::daemon::netlink::{Netlink, NetlinkError};
 use crate::wire::{Keys, LoadError};
@@ -87,14 +87,13 @@ fn not_here(config: &Config) -> Result<Vec<String>, NetlinkError> {
     let own = netlink.addresses(None)?;
     let mut missing = Vec::new();
     for link in &config.links {
-        let Transport::Unicast { addresses } = &link.transport;
-        if let Some(interface) = &link.interface
-            && netlink.interface_named(interface)?.is_none()
-        {
-            missing.push(format!("link {}: this machine has no interface {interface}", link.name));
-        }
-        if let Some(address) = addresses.get(usize::from(config.me.0))
-            && !own.iter().any(|here| here.ip == *address)
+        let here = match &link.interface {
+            Some(interface) => not_on(&mut netlink, link, interface)?,
+            None => None,
+        };
+        missing.extend(here.map(|why| format!("link {}: {why}", link.name)));
+        if let Some(address) = link.transport.address(config.me)
+            && !own.iter().any(|here| here.ip == address)
         {
             missing.push(format!("link {}: this machine has no address {address}", link.name));
         }
@@ -119,6 +118,23 @@ fn not_here(config: &Config) -> Result<Vec<String>, NetlinkError> {
         }
     }
     Ok(missing)
+}
+
+/// What a link's interface lacks.
+fn not_on(netlink: &mut Netlink, link: &Link, name: &str) -> Result<Option<String>, NetlinkError> {
+    let Some(interface) = netlink.interface_named(name)? else {
+        return Ok(Some(format!("this machine has no interface {name}")));
+    };
+    let family = match &link.transport {
+        Transport::Unicast { .. } => return Ok(None),
+        Transport::Multicast { group, .. } if group.is_ipv6() => "IPv6",
+        Transport::Multicast { .. } | Transport::Broadcast { .. } => "IPv4",
+    };
+    let sources = netlink.sources(Some(interface.id))?;
+    let fits = sources.iter().any(|source| {
+        source.interface == interface.id && source.ip.is_ipv6() == (family == "IPv6")
+    });
+    Ok((!fits).then(|| format!("interface {name} has no {family} address to send from")))
 }
 
 fn report(file: &Path, config: &Config, problems: &[String]) -> Result<Exit, Failure> {

@@ -146,6 +146,8 @@ pub enum Output {
         address: Address,
         /// Addresses that are asked beside it, where they are on the same network.
         neighbours: Vec<IpAddr>,
+        /// Hardware addresses of the other nodes, which are no such neighbours.
+        nodes: Vec<Mac>,
         /// Until then answers are gathered. An answer for the address itself ends the probe at once.
         deadline: Instant,
     },

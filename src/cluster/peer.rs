@@ -57,6 +57,8 @@ pub(super) struct Said {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LinkSight {
     heard_at: Option<Instant>,
+    /// When something authentic came of a life that has not proved itself.
+    glimpsed_at: Option<Instant>,
     pub(super) answered_at: Option<Instant>,
     pub(super) heard: bool,
     pub(super) hears: bool,
@@ -213,6 +215,9 @@ impl Peer {
             let news = self.challenge(now, header, challenge);
             let answer = echo.and_then(|echo| echo.answer);
             if answer != Some(self.nonce(header.incarnation)) {
+                if news && let Some(sight) = self.links.get_mut(usize::from(link.0)) {
+                    sight.glimpsed_at = Some(now);
+                }
                 // A new life begins so; what says nothing new does not.
                 return if news { Taken::Challenged } else { Taken::Refused(Reject::Unproven) };
             }
@@ -506,6 +511,19 @@ impl Peer {
         self.is_gone() || self.standing == Standing::Lost
     }
 
+    /// Links on which it is heard although for longer than deadtime nothing has shown that it hears this node.
+    pub(super) fn one_way(&self, now: Instant, deadtime: Duration) -> Vec<LinkId> {
+        if self.is_up() || self.is_gone() || self.silence(now) <= deadtime {
+            return Vec::new();
+        }
+        let recent = |at: Option<Instant>| at.is_some_and(|at| now - at <= deadtime);
+        let links = (0_u8..).map(LinkId).zip(&self.links);
+        links
+            .filter(|(_, sight)| recent(sight.heard_at) || recent(sight.glimpsed_at))
+            .map(|(link, _)| link)
+            .collect()
+    }
+
     /// What the living one said last.
     pub(super) fn said(&self) -> Option<&Said> {
         self.life.as_ref().map(|life| &life.said)
@@ -518,48 +536,4 @@ impl Peer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::{Ability, Flags, GroupTag, Run, Term};
-
-    const GROUP: GroupId = GroupId(0);
-
-    fn header() -> Header {
-        Header {
-            sender: NodeTag(1),
-            incarnation: Incarnation(1),
-            sequence: Sequence(1),
-            sent_us: 0,
-            wall_us: 0,
-            flags: Flags::default(),
-            keepalive_us: 100_000,
-            deadtime_us: 500_000,
-            echoes: Vec::new(),
-            records: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn an_acknowledgement_without_a_report_does_not_prolong_a_consent() {
-        let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);
-        let mut peer = Peer::new(NodeId(1), NodeTag(1), 7, 1);
-        peer.begin_life(at(0), &header());
-        let consent = GroupReport {
-            group: GroupTag(2),
-            run: Run::Stopped,
-            term: Term::default(),
-            highest: Term(9),
-            consent: Some(Term(9)),
-            ability: Ability::Able,
-        };
-        let life = peer.life.as_mut().expect("it has just begun");
-        life.deadtime = Duration::from_millis(500);
-        life.counts_from = Some(at(100));
-        life.reports(GROUP, consent);
-        // Short answers acknowledge what was sent since; the heartbeat that took the word back was lost.
-        life.counts_from = Some(at(550));
-        assert_eq!(peer.waits_until(), Some(at(1050)));
-        assert_eq!(peer.keeps_word_until(GROUP), Some(at(600)));
-        assert_eq!(peer.keeps_word_until(GroupId(1)), None);
-    }
-}
+mod tests;

@@ -54,6 +54,9 @@ pub struct NodeView {
     pub standby: Option<String>,
     /// Whether it sees a ping node; `None`: none is configured, or it is not up.
     pub ping: Option<bool>,
+    /// Links on which it is heard though it does not hear this node, by name. Only of a peer that is lost or was never up;
+    /// of one that is up each link tells both directions.
+    pub one_way: Vec<String>,
     /// Figures of a peer that was heard; `None` for this node itself.
     pub peer: Option<PeerView>,
 }

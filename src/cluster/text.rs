@@ -255,7 +255,8 @@ impl fmt::Display for Event {
                 sections(differ)
             ),
             Self::DatagramRefused { why, source, count } => {
-                write!(f, "refused a datagram from {source}: {why} (so far {count})")
+                write!(f, "refused a datagram from {source}: {why} (so far {count})")?;
+                why.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
             }
             Self::DiskChanged { error: Some(error) } => write!(
                 f,
@@ -443,6 +444,28 @@ impl fmt::Display for DoubtAbout<'_> {
                 f,
                 "this node stood still: it has to hear {peer} or wait a deadtime before it takes over"
             ),
+        }
+    }
+}
+
+impl Reject {
+    /// What to do about it; nothing about what happens to everybody.
+    #[must_use]
+    pub fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::Malformed => Some("see what else sends to this port"),
+            Self::ForeignCluster => Some(
+                "if that is a node of this cluster, give it the same `cluster` and keys; else give one of the two \
+                 clusters another `group` or `port`",
+            ),
+            Self::UnknownKey | Self::BadTag => {
+                Some("copy one authkeys file to all nodes; if they agree, someone forges")
+            }
+            Self::UnknownNode => Some("name that node in cluster.toml, or stop lubdub on it"),
+            Self::OwnName => {
+                Some("two machines run under this node's name: give one of them another --node")
+            }
+            Self::Replayed | Self::Unproven => None,
         }
     }
 }

@@ -52,12 +52,14 @@ fn heartbeat(hash: &mut Canon, config: &Config, configs: &[Config]) {
     hash.time("initdead", config.timing.initdead);
     for (at, link) in config.links.iter().enumerate() {
         hash.put("link", &link.name);
-        hash.put(
-            "transport",
-            match link.transport {
-                Transport::Unicast { .. } => "unicast",
-            },
-        );
+        hash.put("transport", link.transport.word());
+        match &link.transport {
+            Transport::Unicast { .. } | Transport::Broadcast { .. } => {}
+            Transport::Multicast { group, ttl, .. } => {
+                hash.put("group", &group.to_string());
+                hash.put("ttl", &ttl.to_string());
+            }
+        }
         hash.put("port", &link.port.to_string());
         for interface in configs
             .iter()
@@ -69,11 +71,10 @@ fn heartbeat(hash: &mut Canon, config: &Config, configs: &[Config]) {
 }
 
 fn nodes(hash: &mut Canon, config: &Config) {
-    for (at, node) in config.nodes.iter().enumerate() {
-        hash.put("node", &node.name);
+    for id in config.node_ids() {
+        hash.put("node", &config.node(id).name);
         for link in &config.links {
-            let Transport::Unicast { addresses } = &link.transport;
-            let address = addresses.get(at).map(ToString::to_string);
+            let address = link.transport.address(id).map(|address| address.to_string());
             hash.put(&link.name, &address.unwrap_or_default());
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
-use std::net::IpAddr;
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -14,13 +13,11 @@ use super::digest;
 use super::group::{self, View};
 use super::guard;
 use super::heartbeat;
+use super::links::links;
 use super::problem::{ConfigErrors, Problem};
 use super::read::{Source, Table, hint};
-use super::types::{Config, Digests, Group, Link, Node, Transport};
+use super::types::{Config, Digests, Group, Node};
 use crate::wire::{GroupTag, MAX_NODES, NodeTag};
-
-/// Links of a cluster: heartbeats carry one bit for each.
-const MAX_LINKS: usize = 8;
 
 /// Groups of a cluster: more than anybody had, and few enough for each heartbeat to come round to all in time.
 const MAX_GROUPS: usize = 1024;
@@ -150,9 +147,9 @@ fn configs(top: &Table<'_>) -> Option<Vec<Config>> {
 }
 
 /// A node's name and the table that it stands in.
-struct NodeEntry<'a> {
-    name: &'a str,
-    table: Table<'a>,
+pub(super) struct NodeEntry<'a> {
+    pub(super) name: &'a str,
+    pub(super) table: Table<'a>,
 }
 
 /// The nodes, or `None` if there is none with a name.
@@ -213,117 +210,6 @@ fn config(top: &Table<'_>, nodes: &[NodeEntry<'_>], me: NodeId, view: View<'_>) 
         groups: groups?,
         digests: Digests([0; 4]),
     })
-}
-
-/// The links with every node's address on them.
-fn links(
-    heartbeat: &Table<'_>,
-    nodes: &[NodeEntry<'_>],
-    view: View<'_>,
-    addresses: &mut Addresses,
-) -> Option<Vec<Link>> {
-    let tables = match heartbeat.get("links") {
-        Some(item) => item.tables(heartbeat::LINK_KEYS)?,
-        None => Vec::new(),
-    };
-    let text = match tables.len() {
-        0 if nodes.len() > 1 => Some(
-            "nodes need a link to hear each other; write links = [{ name = \"lan\" }]".to_owned(),
-        ),
-        count if count > MAX_LINKS => {
-            Some(format!("{count} links are too many; at most {MAX_LINKS} are watched"))
-        }
-        _ => None,
-    };
-    if let Some(text) = text {
-        heartbeat.error_at("links", text);
-    }
-    if tables.len() == 1 && nodes.len() > 1 {
-        heartbeat.warn("one link only: when it fails, nodes lose sight of each other; add a second path to `links`");
-    }
-    let default_port = heartbeat::port(heartbeat);
-    let mut names: Vec<&str> = Vec::new();
-    let mut links = Vec::new();
-    for table in &tables {
-        let name = table.need("name", "name = \"lan\"").and_then(|item| {
-            let name = item.name()?;
-            if names.contains(&name) {
-                item.error(format!("there is a link `{name}` already; give each its own name"));
-            }
-            names.push(name);
-            Some(name)
-        });
-        if let Some(item) = table.get("transport") {
-            heartbeat::check_transport(&item);
-        }
-        let port = table.get("port").map_or(default_port, |item| item.port());
-        let interface = match table.get("interface") {
-            Some(item) => {
-                item.for_node(view.nodes, view.me).and_then(|item| item.interface()).map(Some)
-            }
-            None => Some(None),
-        };
-        links.push((name, port, interface));
-    }
-    let read: Vec<_> = nodes.iter().map(|node| node_addresses(node, &names, addresses)).collect();
-    let by_node = read.into_iter().collect::<Option<Vec<_>>>()?;
-    one_family(nodes, &names, &by_node);
-    let build = links.into_iter().enumerate().map(|(at, (name, port, interface))| {
-        let addresses =
-            by_node.iter().map(|node| node.get(at).copied()).collect::<Option<Vec<_>>>()?;
-        let transport = Transport::Unicast { addresses };
-        Some(Link {
-            name: name?.to_owned(),
-            transport,
-            port: port?,
-            interface: interface?.map(str::to_owned),
-        })
-    });
-    build.collect()
-}
-
-/// A node's addresses, one for each link.
-fn node_addresses(
-    node: &NodeEntry<'_>,
-    links: &[&str],
-    addresses: &mut Addresses,
-) -> Option<Vec<IpAddr>> {
-    const EXAMPLE: &str = "{ lan = \"10.10.10.11\" }";
-    let items = match node.table.get("address") {
-        Some(item) => item.entries(EXAMPLE)?,
-        None => Vec::new(),
-    };
-    for item in items.iter().filter(|item| !links.contains(&item.key)) {
-        item.error(format!("no link `{}`; {}", item.key, hint(item.key, links.iter().copied())));
-    }
-    let read = links.iter().map(|link| {
-        let Some(item) = items.iter().find(|item| item.key == *link) else {
-            let text = format!(
-                "`{}` has no address on link `{link}`; write address = {{ {link} = \"...\" }}",
-                node.name
-            );
-            node.table.error_at("address", text);
-            return None;
-        };
-        let ip = item.ip()?;
-        addresses.claim(item, ip, &format!("the address of `{}`", node.name)).then_some(ip)
-    });
-    read.collect::<Vec<_>>().into_iter().collect()
-}
-
-/// Notes each node whose address on a link is of another family than the first node's.
-fn one_family(nodes: &[NodeEntry<'_>], links: &[&str], by_node: &[Vec<IpAddr>]) {
-    let Some(first) = by_node.first() else { return };
-    for (node, addresses) in nodes.iter().zip(by_node) {
-        for ((link, ip), other) in links.iter().zip(addresses).zip(first) {
-            if ip.is_ipv4() != other.is_ipv4() {
-                let text = format!(
-                    "link `{link}` mixes IPv4 and IPv6: {ip} and {other}; use one of them on each link"
-                );
-                node.table.error_at("address", text);
-            }
-        }
-    }
 }
 
 /// The groups, with names and tags that differ.

@@ -1,8 +1,8 @@
-//! `[heartbeat]`: times and links.
+//! `[heartbeat]`: times, and the port that links have unless they say otherwise.
 
 use std::time::Duration;
 
-use super::read::{Item, Table};
+use super::read::Table;
 use super::types::Timing;
 
 /// Interval between heartbeats where none is given: Heartbeat's own, and 0.03 s of processor time a minute.
@@ -37,7 +37,6 @@ const PORT: u16 = 694;
 
 pub(super) const KEYS: &[&str] =
     &["keepalive", "warntime", "deadtime", "initdead", "port", "links"];
-pub(super) const LINK_KEYS: &[&str] = &["name", "transport", "interface", "port"];
 
 /// The times, with what is left out filled in. `None`: one of them is wrong, and that was noted.
 pub(super) fn timing(table: &Table<'_>) -> Option<Timing> {
@@ -118,13 +117,4 @@ fn check_nesting(table: &Table<'_>, timing: &Timing) {
 /// The UDP port for links that name none.
 pub(super) fn port(table: &Table<'_>) -> Option<u16> {
     table.get("port").map_or(Some(PORT), |item| item.port())
-}
-
-/// Notes a transport that is not known.
-pub(super) fn check_transport(item: &Item<'_>) {
-    if let Some(word) = item.text("\"unicast\"")
-        && word != "unicast"
-    {
-        item.error(format!("no transport {word:?}; write \"unicast\""));
-    }
 }

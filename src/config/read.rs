@@ -152,6 +152,10 @@ impl<'a> Item<'a> {
         self.source.error(self.at, format!("{}: {}", self.key, text.into()));
     }
 
+    pub(super) fn warn(&self, text: impl Into<String>) {
+        self.source.warn(self.at, format!("{}: {}", self.key, text.into()));
+    }
+
     pub(super) fn line(&self) -> usize {
         self.source.line(self.at)
     }
@@ -255,15 +259,20 @@ impl<'a> Item<'a> {
     }
 
     pub(super) fn port(&self) -> Option<u16> {
+        self.positive(u16::MAX, "is no UDP port; write")
+    }
+
+    /// A whole number from 1 to `most`; `what` tells of one that is not, and leads over to the numbers that are.
+    pub(super) fn positive(&self, most: u16, what: &str) -> Option<u16> {
         let DeValue::Integer(number) = self.value else {
-            return self.wrong_type("a number from 1 to 65535");
+            return self.wrong_type(&format!("a number from 1 to {most}"));
         };
-        let port =
-            u16::from_str_radix(number.as_str(), number.radix()).ok().filter(|port| *port > 0);
-        if port.is_none() {
-            self.error(format!("{number} is no UDP port; write a number from 1 to 65535"));
+        let read = u16::from_str_radix(number.as_str(), number.radix()).ok();
+        let fits = read.filter(|read| (1..=most).contains(read));
+        if fits.is_none() {
+            self.error(format!("{number} {what} a number from 1 to {most}"));
         }
-        port
+        fits
     }
 
     /// An address of a machine, written without prefix or port.

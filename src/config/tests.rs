@@ -1,3 +1,5 @@
+mod links;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -149,7 +151,7 @@ monitor = "fast"
             "1: unknown key `clutser`; did you mean `cluster`?",
             "3: unknown key `keepalvie`; did you mean `keepalive`?",
             "4: deadtime: a duration needs a unit and quotes",
-            "5: transport: no transport \"multicats\" ... write \"unicast\"",
+            "5: transport: no transport \"multicats\"; did you mean `multicast`?",
             "5: port: 0 is no UDP port",
             "5: name: there is a link `lan` already",
             "8: `alpha` has no address on link `lan`",
@@ -441,7 +443,7 @@ fn the_sample_is_valid_and_complete() {
         file::KEYS,
         file::NODE_KEYS,
         heartbeat::KEYS,
-        heartbeat::LINK_KEYS,
+        super::links::KEYS,
         guard::KEYS,
         group::KEYS,
         group::RESOURCE_KEYS,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{GroupId, LinkId, NodeId, ResourceId};
 use crate::wire::{ClusterTag, GroupTag, NodeTag, WishSubject};
 
 /// A whole valid configuration, with values by node resolved for `me`. Tags are unique, ids are in range, every group
-/// has a resource, every node has an address on every unicast link.
+/// has a resource, every node has an address on every unicast link, and an interface or an address on every other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Name of the cluster.
@@ -66,14 +66,51 @@ pub struct Link {
     pub interface: Option<String>,
 }
 
-/// How datagrams travel on a link.
+/// How datagrams travel on a link. Addresses are those of the nodes, in the order of `Config::nodes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
     /// To each peer's own address.
     Unicast {
-        /// Address of each node, in the order of `Config::nodes`; one address family.
+        /// Address of each node; one address family.
         addresses: Vec<IpAddr>,
     },
+    /// To a multicast group that all nodes join.
+    Multicast {
+        /// The group.
+        group: IpAddr,
+        /// How many networks a datagram may pass, from 1.
+        ttl: u8,
+        /// Address of each node where it is given; of the group's family.
+        addresses: Vec<Option<IpAddr>>,
+    },
+    /// To everybody on the network of the interface.
+    Broadcast {
+        /// Address of each node where it is given.
+        addresses: Vec<Option<Ipv4Addr>>,
+    },
+}
+
+impl Transport {
+    /// The word for it in the file.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unicast { .. } => "unicast",
+            Self::Multicast { .. } => "multicast",
+            Self::Broadcast { .. } => "broadcast",
+        }
+    }
+
+    /// A node's address, where the file gives one.
+    #[must_use]
+    pub fn address(&self, node: NodeId) -> Option<IpAddr> {
+        let at = usize::from(node.0);
+        match self {
+            Self::Unicast { addresses } => addresses.get(at).copied(),
+            Self::Multicast { addresses, .. } => addresses.get(at).copied().flatten(),
+            Self::Broadcast { addresses } => addresses.get(at).copied().flatten().map(IpAddr::V4),
+        }
+    }
 }
 
 /// A node of the cluster.

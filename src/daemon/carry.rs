@@ -5,10 +5,12 @@ use super::log;
 use crate::agent::{Call, Outcome};
 use crate::cluster::io::{Destination, Input, OpId, Output, RenewOutcome};
 use crate::cluster::time::Instant;
-use crate::config::{Address, LinkId, ResourceId, Transport};
+use crate::config::{Address, LinkId, ResourceId};
 use crate::control::{Answer, Record};
+use crate::daemon::address::NotCounted;
 use crate::daemon::exec::Request;
 use crate::wire::{self, Heartbeat};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,9 +24,9 @@ impl EventLoop {
         match output {
             Output::Send { link, to, heartbeat } => self.send(link, to, &heartbeat),
             Output::Ping { op, target, deadline } => self.pinger.ping(op, target, deadline),
-            Output::Probe { op, address, neighbours, deadline } => {
-                let peers = self.peer_addresses();
-                self.addresses.probe(op, &address, &neighbours, &peers, deadline);
+            Output::Probe { op, address, neighbours, nodes, deadline } => {
+                let not_counted = NotCounted { ips: &self.node_addresses(), macs: &nodes };
+                self.addresses.probe(op, &address, &neighbours, not_counted, deadline);
             }
             run @ Output::RunAgent { .. } => self.run_agent(run),
             Output::KillAgent { op } => self.executor.kill(op),
@@ -59,12 +61,13 @@ impl EventLoop {
         }
     }
 
-    /// Addresses of the other nodes: their answers do not show that a silent peer would be heard.
-    fn peer_addresses(&self) -> Vec<std::net::IpAddr> {
-        let of_link = |transport: &Transport| match transport {
-            Transport::Unicast { addresses } => addresses.clone(),
-        };
-        self.config.links.iter().flat_map(|link| of_link(&link.transport)).collect()
+    /// Addresses of the nodes, as far as the configuration has them.
+    fn node_addresses(&self) -> Vec<IpAddr> {
+        let config = &self.config;
+        let links = config.links.iter();
+        links
+            .flat_map(|link| config.node_ids().filter_map(|id| link.transport.address(id)))
+            .collect()
     }
 
     fn address_of(&self, resource: ResourceId) -> Option<Address> {

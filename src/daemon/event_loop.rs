@@ -55,6 +55,7 @@ pub(super) struct EventLoop {
     pub(super) clock: Clock,
     pub(super) server: Server,
     pub(super) node: Node,
+    incarnation: Incarnation,
     pub(super) inbox: VecDeque<Input>,
     pub(super) links: Links,
     pub(super) pinger: Pinger,
@@ -99,7 +100,8 @@ impl EventLoop {
         let mut event_loop = Self {
             node: Node::new(config.clone(), incarnation, seed, clock.now()),
             inbox: VecDeque::from([Input::Restored(opened.memory)]),
-            links: Links::open(&config),
+            links: Links::open(&config)?,
+            incarnation,
             pinger: Pinger::new()?,
             addresses: Addresses::new()?,
             executor,
@@ -156,8 +158,15 @@ impl EventLoop {
             let more = batch.len() == BATCH;
             let wall_us = self.clock.unix_us();
             for datagram in batch {
-                let input = datagram.into_input(&self.config, &self.keys, wall_us);
-                self.hand_in(input);
+                let (link, source) = (datagram.link, datagram.source);
+                let me = self.incarnation;
+                let input = datagram.into_input(&self.config, me, &self.keys, wall_us);
+                if let Some(Input::Received { from, .. }) = &input {
+                    self.links.came_from(link, *from, source);
+                }
+                if let Some(input) = input {
+                    self.hand_in(input);
+                }
             }
             if !more {
                 break;

@@ -4,11 +4,14 @@
 //! ```text
 //! links.ready().await           something can be read
 //! links.receive(64)             read it; also before timers run, whatever ready() says
+//! links.came_from(…)            of each that is authentic: whose buffer its source fills
 //! links.retry()                 on news of interfaces and addresses, and each second
 //! links.changes()               after any of them: what the core is to hear
 //! ```
 
 mod end;
+mod obstacle;
+mod site;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -20,8 +23,9 @@ use std::task::Poll;
 
 use self::end::{End, Level};
 use crate::cluster::io::{Destination, Input, LinkState, Reject};
-use crate::config::{Config, LinkId};
-use crate::wire::{self, Keys, OpenError};
+use crate::config::{Config, LinkId, NodeId};
+use crate::daemon::netlink::{Netlink, NetlinkError};
+use crate::wire::{self, Incarnation, Keys, OpenError};
 
 /// Datagrams that are read from one peer's socket before the next has its turn.
 const TURN: usize = 8;
@@ -41,22 +45,38 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    /// Opens it for the core. `wall_us`: this node's wall clock at its arrival.
+    /// Opens it for the core. `me`: the life of this node, whose own datagrams may come back to it and are nothing to tell.
+    /// `wall_us`: this node's wall clock at its arrival.
     #[must_use]
-    pub fn into_input(self, config: &Config, keys: &Keys, wall_us: u64) -> Input {
-        let rejected =
-            |why| Input::Rejected { link: self.link, why, source: self.source.to_string() };
+    pub fn into_input(
+        self,
+        config: &Config,
+        me: Incarnation,
+        keys: &Keys,
+        wall_us: u64,
+    ) -> Option<Input> {
         let heartbeat = match wire::open(&self.bytes, keys, config.cluster_tag()) {
             Ok(heartbeat) => heartbeat,
-            Err(error) => return rejected(Reject::from(error)),
+            Err(error) => return Some(self.rejected(config, error.into())),
         };
-        match config.node_by_tag(heartbeat.header.sender) {
-            None => rejected(Reject::UnknownNode),
-            Some(from) if from == config.me => rejected(Reject::OwnName),
+        Some(match config.node_by_tag(heartbeat.header.sender) {
+            None => self.rejected(config, Reject::UnknownNode),
+            Some(from) if from == config.me && heartbeat.header.incarnation == me => return None,
+            Some(from) if from == config.me => self.rejected(config, Reject::OwnName),
             Some(from) => {
                 Input::Received { link: self.link, from, wall_us, heartbeat: Box::new(heartbeat) }
             }
+        })
+    }
+
+    fn rejected(&self, config: &Config, why: Reject) -> Input {
+        let mut source = format!("{} on link {}", self.source, config.link(self.link).name);
+        if let (Reject::ForeignCluster, Some(tag)) = (why, wire::cluster_of(&self.bytes)) {
+            // Its first half is enough to tell two clusters apart; its name cannot be known.
+            let digits: String = tag.0.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            source = format!("{source} (cluster tag {digits}…)");
         }
+        Input::Rejected { link: self.link, why, source }
     }
 }
 
@@ -74,15 +94,16 @@ impl From<OpenError> for Reject {
 /// Datagrams that the kernel threw away since the start, as far as it has told: it tells with the next datagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drops {
-    /// From addresses of peers: their buffer was full, or they were not heartbeats of this cluster.
+    /// From addresses of peers: their buffer was full, or they were no heartbeats.
     pub peers: u64,
-    /// From other addresses: their buffer was full.
+    /// From other addresses: their buffer was full. On links that are not unicast, copies of the peers' fill it, too.
     pub strangers: u64,
 }
 
 /// All links of this node.
 #[derive(Debug)]
 pub struct Links {
+    kernel: Netlink,
     ends: Vec<End>,
     /// Which socket has the first turn in the next batch, so that none is always the last.
     first: usize,
@@ -91,18 +112,20 @@ pub struct Links {
 impl Links {
     /// Opens what can be opened; what cannot waits. Two of these on one machine keep each other out: a new one is opened
     /// after the old one was dropped. Needs a tokio runtime.
-    #[must_use]
-    pub fn open(config: &Config) -> Self {
-        let mut links =
-            Self { ends: config.link_ids().map(|id| End::new(config, id)).collect(), first: 0 };
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked about interfaces.
+    pub fn open(config: &Config) -> Result<Self, NetlinkError> {
+        let ends = config.link_ids().map(|id| End::new(config, id)).collect();
+        let mut links = Self { kernel: Netlink::open()?, ends, first: 0 };
         links.retry();
-        links
+        Ok(links)
     }
 
     /// Opens what waits, closes what lost its address or interface. Costs a few system calls for each link.
     pub fn retry(&mut self) {
         for end in &mut self.ends {
-            end.retry();
+            end.retry(&mut self.kernel);
         }
     }
 
@@ -112,7 +135,15 @@ impl Links {
     /// [`changes`]: Self::changes
     pub fn send(&mut self, link: LinkId, to: Destination, datagram: &[u8]) {
         if let Some(end) = self.ends.get_mut(usize::from(link.0)) {
-            end.send(to, datagram);
+            end.send(&mut self.kernel, to, datagram);
+        }
+    }
+
+    /// An authentic datagram of a peer came from there: where a link does not know peers by their addresses, that one gets
+    /// a buffer of its own from now on.
+    pub fn came_from(&mut self, link: LinkId, node: NodeId, source: SocketAddr) {
+        if let Some(end) = self.ends.get_mut(usize::from(link.0)) {
+            end.came_from(node, source);
         }
     }
 
@@ -148,8 +179,7 @@ impl Links {
         let mut strangers = (max / STRANGERS_SHARE).min(max - batch.len());
         for end in &mut self.ends {
             let before = batch.len();
-            let (link, inlet) = end.own_inlet();
-            inlet.read(link, strangers, &mut batch);
+            end.read_strangers(strangers, &mut batch);
             strangers -= batch.len() - before;
         }
         batch

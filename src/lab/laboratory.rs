@@ -45,7 +45,7 @@ impl Lab {
     /// What the machine refuses, and which tool it lacks.
     pub fn new(plan: Plan) -> Result<Self, LabError> {
         make_room()?;
-        let switch = Switch::new()?;
+        let switch = Switch::new(plan.carriers)?;
         let stranger = |name| {
             let room = Room::open(name, CloneFlags::CLONE_NEWNET)?;
             room.within(settle_network)??;
@@ -101,6 +101,22 @@ impl Lab {
     #[must_use]
     pub fn kernels(&self) -> &Kernels {
         &self.kernels
+    }
+
+    /// Pulls a node's card out of one link: the interface is gone from it.
+    ///
+    /// # Errors
+    /// If `ip` refuses.
+    pub fn pull_card(&self, name: &str, link: &str) -> Result<(), LabError> {
+        self.switch.pull_card(self.node(name)?.name(), link)
+    }
+
+    /// Plugs the card in again that was pulled: another interface of the same name.
+    ///
+    /// # Errors
+    /// Without power, or if `ip` refuses.
+    pub fn plug_card(&self, name: &str, link: &str) -> Result<(), LabError> {
+        self.node(name)?.plug_card(&self.switch, link)
     }
 
     /// Takes a node's power away: its ports go down, then everything on it is killed. The moment is that after which

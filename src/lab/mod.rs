@@ -40,7 +40,9 @@ pub use kernels::{Hold, Kernels};
 pub use laboratory::{Lab, PATIENCE, stays, wait_for};
 pub use moment::Moment;
 pub use node::{Happening, Node, Process};
-pub use plan::{CLIENT, GROUP, LAN, LINKS, PING_NODE, PORT, PRIVATE, Plan, SERVICE, Service};
+pub use plan::{
+    CLIENT, Carrier, GROUP, LAN, LINKS, PING_NODE, PORT, PRIVATE, Plan, SERVICE, Service,
+};
 pub use switch::Switch;
 pub use web::WebServer;
 

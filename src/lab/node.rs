@@ -26,7 +26,7 @@ use super::room::Room;
 use super::tool;
 use super::{Moment, Switch, wait_for};
 use crate::cluster::event::Event;
-use crate::control::Record;
+use crate::control::{Record, Status};
 
 /// A node.
 #[derive(Debug)]
@@ -142,6 +142,11 @@ impl Node {
         Ok(off)
     }
 
+    /// Plugs a card of it into a link again.
+    pub(super) fn plug_card(&self, switch: &Switch, link: &str) -> Result<(), LabError> {
+        self.with_machine(|machine| switch.plug_card(&self.name, self.index, link, &machine.room))?
+    }
+
     /// Whether it has power.
     #[must_use]
     pub fn has_power(&self) -> bool {
@@ -153,6 +158,14 @@ impl Node {
     /// # Errors
     /// Without power, or if one runs already.
     pub fn start_daemon(&self) -> Result<(), LabError> {
+        self.start_daemon_as(&self.name)
+    }
+
+    /// Starts the daemon under a name that need not be its own.
+    ///
+    /// # Errors
+    /// Without power, or if one runs already.
+    pub fn start_daemon_as(&self, name: &str) -> Result<(), LabError> {
         if self.daemon_runs()? {
             return Err(self.problem("its daemon runs already"));
         }
@@ -160,7 +173,7 @@ impl Node {
         let out = File::options().create(true).append(true).open(&log).map_err(file(&log))?;
         let err = out.try_clone().map_err(file(&log))?;
         let mut command = self.own_command();
-        command.args(["run", "--config", "/etc/lubdub/cluster.toml", "--node", &self.name]);
+        command.args(["run", "--config", "/etc/lubdub/cluster.toml", "--node", name]);
         command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
         let daemon = self.inside(move || command.spawn().map_err(tool::cannot_run(&command)))??;
         self.with_machine(|machine| machine.daemon = Some(daemon))
@@ -213,6 +226,28 @@ impl Node {
     pub fn stop_daemon(&self, within: Duration) -> Result<(), LabError> {
         self.signal_daemon(Signal::SIGTERM)?;
         wait_for(&format!("the daemon on {} ends", self.name), within, || Ok(!self.daemon_runs()?))
+    }
+
+    /// Runs commands of `ip` on it, one a line.
+    ///
+    /// # Errors
+    /// Without power, or if `ip` refuses.
+    pub fn ip(&self, lines: &str) -> Result<(), LabError> {
+        let lines = format!("{lines}\n");
+        self.inside(move || tool::ip(&lines))?
+    }
+
+    /// What its daemon says of everything.
+    ///
+    /// # Errors
+    /// If the daemon does not answer, or not with a status.
+    pub fn status(&self) -> Result<Status, LabError> {
+        let output = self.lubdub(&["status", "--json"])?;
+        serde_json::from_slice(&output.stdout).map_err(|error| LabError::Failed {
+            command: format!("lubdub status --json on {}", self.name),
+            status: error.to_string(),
+            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
     }
 
     /// Runs lubdub's command line on it.

@@ -1,7 +1,7 @@
 //! What a laboratory is built from: its nodes, their addresses, their configuration.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,8 +21,61 @@ pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
 pub const PING_NODE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 /// Port of the heartbeats.
 pub const PORT: u16 = 694;
+/// The group of multicast links.
+const GROUP_V4: &str = "239.192.7.94";
+/// The same for IPv6.
+const GROUP_V6: &str = "ff12::8000:694";
 /// The one group.
 pub const GROUP: &str = "web";
+
+/// How a link of the laboratory carries heartbeats. Only the unicast ones tell the nodes each other's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// IPv4, to each node's address.
+    Unicast,
+    /// IPv6, to each node's address.
+    UnicastV6,
+    /// IPv4, to a group.
+    Multicast,
+    /// IPv6, to a group.
+    MulticastV6,
+    /// IPv4, to everybody.
+    Broadcast,
+}
+
+impl Carrier {
+    /// Whether its cards need IPv6.
+    pub(super) fn is_ipv6(self) -> bool {
+        match self {
+            Self::UnicastV6 | Self::MulticastV6 => true,
+            Self::Unicast | Self::Multicast | Self::Broadcast => false,
+        }
+    }
+
+    /// What the configuration says of such a link, on this card.
+    fn toml(self, link: &str, card: usize) -> String {
+        let how = match self {
+            Self::Unicast | Self::UnicastV6 => "transport = \"unicast\"".to_owned(),
+            Self::Multicast => group_toml(GROUP_V4, card),
+            Self::MulticastV6 => group_toml(GROUP_V6, card),
+            Self::Broadcast => format!("transport = \"broadcast\", interface = \"eth{card}\""),
+        };
+        format!("{{ name = \"{link}\", {how} }}")
+    }
+
+    /// A node's address on such a link, where the configuration has to give one.
+    fn address(self, card: usize, index: usize) -> Option<IpAddr> {
+        match self {
+            Self::Unicast => addresses(index).get(card).copied().map(IpAddr::V4),
+            Self::UnicastV6 => Some(IpAddr::V6(address_v6(card, index))),
+            Self::Multicast | Self::MulticastV6 | Self::Broadcast => None,
+        }
+    }
+}
+
+fn group_toml(group: &str, card: usize) -> String {
+    format!("transport = \"multicast\", group = \"{group}\", interface = \"eth{card}\"")
+}
 
 /// A laboratory to be built. Every node gets the same `cluster.toml`.
 #[derive(Debug, Clone)]
@@ -39,6 +92,8 @@ pub struct Plan {
     pub deadtime: Duration,
     /// Patience after a node's own start.
     pub initdead: Duration,
+    /// How each link carries heartbeats.
+    pub carriers: [Carrier; 2],
     /// What the group is made of.
     pub service: Service,
     /// What answers the client.
@@ -67,6 +122,7 @@ impl Plan {
             keepalive: Duration::from_millis(100),
             deadtime: Duration::from_millis(500),
             initdead: Duration::from_secs(5),
+            carriers: [Carrier::Unicast; 2],
             service: Service::ColdWeb,
             web: WebServer::find(),
             monitor: Duration::from_millis(200),
@@ -84,20 +140,28 @@ impl Plan {
     pub fn cluster_toml(&self) -> String {
         let mut text = format!(
             "cluster = \"demo\"\n\n[heartbeat]\nkeepalive = \"{}\"\nwarntime = \"{}\"\ndeadtime = \"{}\"\n\
-             initdead = \"{}\"\nlinks = [\n  {{ name = \"{LAN}\", transport = \"unicast\" }},\n  \
-             {{ name = \"{PRIVATE}\", transport = \"unicast\" }},\n]\n",
+             initdead = \"{}\"\nlinks = [\n",
             millis(self.keepalive),
             millis((self.keepalive + self.deadtime) / 2),
             millis(self.deadtime),
             millis(self.initdead),
         );
-        for (index, name) in self.nodes.iter().enumerate() {
-            let [lan, private] = addresses(index);
+        let links = || LINKS.into_iter().zip(self.carriers).enumerate();
+        for (card, (link, carrier)) in links() {
             // Writing to a string cannot fail.
-            let _ = write!(
-                text,
-                "\n[[node]]\nname = \"{name}\"\naddress = {{ {LAN} = \"{lan}\", {PRIVATE} = \"{private}\" }}\n"
-            );
+            let _ = writeln!(text, "  {},", carrier.toml(link, card));
+        }
+        text.push_str("]\n");
+        for (index, name) in self.nodes.iter().enumerate() {
+            let addresses: Vec<String> = links()
+                .filter_map(|(card, (link, carrier))| {
+                    Some(format!("{link} = \"{}\"", carrier.address(card, index)?))
+                })
+                .collect();
+            let _ = write!(text, "\n[[node]]\nname = \"{name}\"\n");
+            if !addresses.is_empty() {
+                let _ = writeln!(text, "address = {{ {} }}", addresses.join(", "));
+            }
         }
         let prefer =
             self.nodes.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
@@ -124,6 +188,12 @@ pub(super) fn addresses(index: usize) -> [Ipv4Addr; 2] {
     [Ipv4Addr::new(10, 77, 0, host), Ipv4Addr::new(10, 77, 1, host)]
 }
 
+/// IPv6 address of a node on a card.
+pub(super) fn address_v6(card: usize, index: usize) -> Ipv6Addr {
+    let number = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+    Ipv6Addr::new(0xfd77, 0, 0, number(card), 0, 0, 0, number(index + 1))
+}
+
 /// A time as the configuration takes it.
 pub(super) fn millis(time: Duration) -> String {
     format!("{}ms", time.as_millis())
@@ -147,6 +217,25 @@ mod tests {
                     assert_eq!(config.groups[0].resources.len(), resources);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_carrier_makes_a_valid_link() {
+        for (carrier, word) in [
+            (Carrier::Unicast, "unicast"),
+            (Carrier::UnicastV6, "unicast"),
+            (Carrier::Multicast, "multicast"),
+            (Carrier::MulticastV6, "multicast"),
+            (Carrier::Broadcast, "broadcast"),
+        ] {
+            let pair = Plan::pair(PathBuf::new(), PathBuf::new());
+            let plan = Plan { carriers: [Carrier::Unicast, carrier], ..pair };
+            let config =
+                parse(&plan.cluster_toml(), "cluster.toml").unwrap().for_node("beta").unwrap();
+            assert_eq!(config.links[1].transport.word(), word);
+            let address = config.links[1].transport.address(config.me);
+            assert_eq!(address, carrier.address(1, 1));
         }
     }
 }

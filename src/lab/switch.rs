@@ -4,9 +4,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
-use super::error::LabError;
-use super::plan::{CLIENT, LAN, LINKS, PING_NODE, PORT, addresses};
+use super::error::{LabError, file};
+use super::plan::{CLIENT, Carrier, LAN, LINKS, PING_NODE, PORT, address_v6, addresses};
 use super::room::Room;
 use super::tool;
 
@@ -15,13 +17,17 @@ use super::tool;
 pub struct Switch {
     /// What the filter drops now.
     losses: RefCell<BTreeSet<Loss>>,
+    /// What the cards on each link have to carry.
+    carriers: [Carrier; 2],
 }
 
 /// Something that the switch drops.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Loss {
-    /// Heartbeats from one node to another, on all links.
+    /// Heartbeats from one node to another on one link.
     Heartbeats {
+        /// The link.
+        link: String,
         /// Their sender.
         from: String,
         /// Their receiver.
@@ -38,30 +44,70 @@ enum Loss {
 
 impl Switch {
     /// Makes the bridges.
-    pub(super) fn new() -> Result<Self, LabError> {
+    pub(super) fn new(carriers: [Carrier; 2]) -> Result<Self, LabError> {
         let mut lines = "link set lo up\n".to_owned();
         for link in LINKS {
-            // Without a querier snooping drops multicast; without STP off ports wait half a minute.
+            // A simple switch; with STP its ports would wait for half a minute.
             let _ = write!(
                 lines,
                 "link add {link} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {link} up\n"
             );
         }
         tool::ip(&lines)?;
-        Ok(Self { losses: RefCell::new(BTreeSet::new()) })
+        Ok(Self { losses: RefCell::new(BTreeSet::new()), carriers })
     }
 
     /// Plugs a node in: `eth0` on the service network, `eth1` on the private one. Its cards keep their addresses, so that
     /// a node that comes back is the same machine to its neighbours.
     pub(super) fn plug_node(&self, node: &str, index: usize, room: &Room) -> Result<(), LabError> {
+        room.within(|| tool::ip("link set lo up\n"))??;
+        LINKS.into_iter().try_for_each(|link| self.plug_card(node, index, link, room))
+    }
+
+    /// Plugs one card of a node in, new or again.
+    pub(super) fn plug_card(
+        &self,
+        node: &str,
+        index: usize,
+        link: &str,
+        room: &Room,
+    ) -> Result<(), LabError> {
         let host = index + 1;
-        let mut inner = "link set lo up\n".to_owned();
-        for (number, (link, address)) in LINKS.into_iter().zip(addresses(index)).enumerate() {
+        let cards = LINKS.into_iter().zip(addresses(index)).zip(self.carriers).enumerate();
+        for (number, ((_, address), carrier)) in cards.filter(|(_, ((name, _), _))| *name == link) {
             let card = format!("eth{number}");
             plug(link, node, &card, &format!("02:77:00:00:0{number}:0{host}"), room)?;
-            let _ = write!(inner, "addr add {address}/24 brd + dev {card}\nlink set {card} up\n");
+            let mut inner = format!("addr add {address}/24 brd + dev {card}\nlink set {card} up\n");
+            if carrier.is_ipv6() {
+                let address = address_v6(number, index);
+                let _ = writeln!(inner, "addr add {address}/64 dev {card} nodad");
+            }
+            room.within(move || {
+                if carrier.is_ipv6() {
+                    allow_ipv6(&card)?;
+                }
+                tool::ip(&inner)
+            })??;
         }
-        room.within(move || tool::ip(&inner))?
+        Ok(())
+    }
+
+    /// Pulls one card out of a node: the interface is gone.
+    pub(super) fn pull_card(&self, node: &str, link: &str) -> Result<(), LabError> {
+        tool::ip(&format!("link del {link}.{node}\n"))
+    }
+
+    /// Lets the switch look into IGMP and MLD on a link, and, as a querier, ask who listens to which group.
+    ///
+    /// # Errors
+    /// If `ip` refuses.
+    pub fn snoop(&self, link: &str, querier: bool) -> Result<(), LabError> {
+        let querier = u8::from(querier);
+        // A new querier lets everything pass for as long as answers may take: first that is made short.
+        tool::ip(&format!(
+            "link set {link} type bridge mcast_snooping 1 mcast_query_response_interval 20\n\
+             link set {link} type bridge mcast_querier {querier}\n"
+        ))
     }
 
     /// Plugs the client and the ping node into the service network.
@@ -107,9 +153,10 @@ impl Switch {
     /// # Errors
     /// [`LabError::ToolMissing`] without `nft`.
     pub fn cut_heartbeats(&self, one: &str, other: &str) -> Result<(), LabError> {
-        let ways = [(one, other), (other, one)];
         self.drop_also(
-            ways.map(|(from, to)| Loss::Heartbeats { from: from.to_owned(), to: to.to_owned() }),
+            LINKS
+                .iter()
+                .flat_map(|link| [heartbeats(link, one, other), heartbeats(link, other, one)]),
         )
     }
 
@@ -118,7 +165,15 @@ impl Switch {
     /// # Errors
     /// [`LabError::ToolMissing`] without `nft`.
     pub fn cut_heartbeats_one_way(&self, from: &str, to: &str) -> Result<(), LabError> {
-        self.drop_also([Loss::Heartbeats { from: from.to_owned(), to: to.to_owned() }])
+        self.drop_also(LINKS.iter().map(|link| heartbeats(link, from, to)))
+    }
+
+    /// Drops heartbeats one way on one link.
+    ///
+    /// # Errors
+    /// [`LabError::ToolMissing`] without `nft`.
+    pub fn cut_link_one_way(&self, link: &str, from: &str, to: &str) -> Result<(), LabError> {
+        self.drop_also([heartbeats(link, from, to)])
     }
 
     /// Drops so many of a hundred frames on a link, whoever sent them.
@@ -158,6 +213,19 @@ fn plug(link: &str, owner: &str, card: &str, mac: &str, room: &Room) -> Result<(
     ))
 }
 
+fn heartbeats(link: &str, from: &str, to: &str) -> Loss {
+    Loss::Heartbeats { link: link.to_owned(), from: from.to_owned(), to: to.to_owned() }
+}
+
+/// Gives a card IPv6 in the namespaces of the calling thread. Its own address is ready at once: nobody else has it.
+fn allow_ipv6(card: &str) -> Result<(), LabError> {
+    for (key, value) in [("accept_dad", "0"), ("disable_ipv6", "0")] {
+        let path = Path::new("/proc/sys/net/ipv6/conf").join(card).join(key);
+        fs::write(&path, value).map_err(file(&path))?;
+    }
+    Ok(())
+}
+
 fn ruleset(losses: &BTreeSet<Loss>) -> String {
     let mut text =
         "table bridge lab {}\ndelete table bridge lab\ntable bridge lab {\n  chain forward {\n    \
@@ -166,12 +234,10 @@ fn ruleset(losses: &BTreeSet<Loss>) -> String {
     for loss in losses {
         // Writing to a string cannot fail.
         let _ = match loss {
-            Loss::Heartbeats { from, to } => LINKS.iter().try_for_each(|link| {
-                writeln!(
-                    text,
-                    "    iifname \"{link}.{from}\" oifname \"{link}.{to}\" udp dport {PORT} drop"
-                )
-            }),
+            Loss::Heartbeats { link, from, to } => writeln!(
+                text,
+                "    iifname \"{link}.{from}\" oifname \"{link}.{to}\" udp dport {PORT} drop"
+            ),
             Loss::Percent { link, percent } => {
                 writeln!(text, "    iifname \"{link}.*\" numgen random mod 100 < {percent} drop")
             }
@@ -189,7 +255,8 @@ mod tests {
     #[test]
     fn the_filter_names_ports_on_both_links() {
         let losses = BTreeSet::from([
-            Loss::Heartbeats { from: "alpha".to_owned(), to: "beta".to_owned() },
+            heartbeats(LAN, "alpha", "beta"),
+            heartbeats(PRIVATE, "alpha", "beta"),
             Loss::Percent { link: PRIVATE.to_owned(), percent: 30 },
         ]);
         let text = ruleset(&losses);

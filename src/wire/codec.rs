@@ -104,6 +104,12 @@ pub fn open(datagram: &[u8], keys: &Keys, cluster: ClusterTag) -> Result<Heartbe
     decode(signed).ok_or(OpenError::Malformed)
 }
 
+/// The cluster that a datagram names, if it looks like one of lubdub's. Anybody can have written that.
+#[must_use]
+pub fn cluster_of(datagram: &[u8]) -> Option<ClusterTag> {
+    Prefix::read(datagram).map(|prefix| prefix.cluster)
+}
+
 fn sign(datagram: &mut Vec<u8>, mac: Hmac<Sha256>) {
     let tag = mac.chain_update(&datagram).finalize().into_bytes();
     datagram.extend_from_slice(&tag);

@@ -8,7 +8,7 @@ mod keys;
 mod message;
 mod window;
 
-pub use codec::{MAX_DATAGRAM, MIN_DATAGRAM, OpenError, SealError, open, seal};
+pub use codec::{MAX_DATAGRAM, MIN_DATAGRAM, OpenError, SealError, cluster_of, open, seal};
 pub use header::MAGIC;
 pub use keys::{KeyId, Keys, KeysError, LoadError};
 pub use message::*;

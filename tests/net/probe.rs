@@ -7,7 +7,7 @@ use lubdub::cluster::io::{OpId, ProbeOutcome};
 use lubdub::cluster::time::Instant;
 use lubdub::config::Address;
 use lubdub::daemon::address::command::{NotAfter, ip_add, ip_announce};
-use lubdub::daemon::address::{Addresses, Finding};
+use lubdub::daemon::address::{Addresses, Finding, NotCounted};
 
 use crate::lab::{Clock, Net, THERE, VIP, VIP6, address, soon, until, with_pair};
 
@@ -48,7 +48,7 @@ async fn probe(
     address: &Address,
     neighbours: &[IpAddr],
 ) -> ProbeOutcome {
-    addresses.probe(OpId(7), address, neighbours, &[], clock.after(PATIENCE));
+    addresses.probe(OpId(7), address, neighbours, NotCounted::default(), clock.after(PATIENCE));
     let (op, outcome, _) = outcome(addresses, clock).await;
     assert_eq!(op, OpId(7));
     assert_eq!(addresses.deadline(), None);
@@ -68,7 +68,13 @@ fn a_holder_answers_at_once_with_its_hardware_address() {
                 let mut addresses = Addresses::new().unwrap();
                 for op in 1..4 {
                     let before = clock.now();
-                    addresses.probe(OpId(op), &address(vip), &[ip(other)], &[], clock.after(1000));
+                    addresses.probe(
+                        OpId(op),
+                        &address(vip),
+                        &[ip(other)],
+                        NotCounted::default(),
+                        clock.after(1000),
+                    );
                     let asked = clock.now() - before;
                     let (op_ended, outcome, took) = outcome(&mut addresses, clock).await;
                     println!("{vip}: asked in {asked:?}, answered after {took:?}");
@@ -133,15 +139,15 @@ fn silence_without_a_witness_says_so() {
                         silent(false)
                     );
                 }
-                // The one who would answer is the silent peer itself.
-                addresses.probe(
-                    OpId(7),
-                    &address(vip),
-                    &[ip(other)],
-                    &[ip(other)],
-                    clock.after(PATIENCE),
-                );
-                assert_eq!(outcome(&mut addresses, clock).await.1, silent(false));
+                // The one who would answer is the silent peer itself: known by its address, or by its hardware alone.
+                let (ips, macs) = ([ip(other)], [THERE]);
+                for not_counted in
+                    [NotCounted { ips: &ips, macs: &[] }, NotCounted { ips: &[], macs: &macs }]
+                {
+                    let deadline = clock.after(PATIENCE);
+                    addresses.probe(OpId(7), &address(vip), &[ip(other)], not_counted, deadline);
+                    assert_eq!(outcome(&mut addresses, clock).await.1, silent(false));
+                }
                 // This machine is no witness for itself.
                 let me = if ip(vip).is_ipv4() { "10.9.0.1" } else { "fd09::1" };
                 assert_eq!(
@@ -183,7 +189,13 @@ fn silence_counts_only_while_there_is_carrier() {
             here.run(async |clock| {
                 let mut addresses = Addresses::new().unwrap();
                 // It goes and comes again within one probe, after the witness has answered.
-                addresses.probe(OpId(1), &address(vip), &[ip(other)], &[], clock.after(400));
+                addresses.probe(
+                    OpId(1),
+                    &address(vip),
+                    &[ip(other)],
+                    NotCounted::default(),
+                    clock.after(400),
+                );
                 let nothing =
                     tokio::time::timeout(Duration::from_millis(50), addresses.next()).await;
                 assert!(nothing.is_err(), "{nothing:?}");
@@ -243,7 +255,13 @@ fn a_loop_that_stood_still_reads_before_it_judges() {
             there.inside(|| ip_add(&address(vip), None, NotAfter::Never, || 0)).unwrap();
             here.run(async |clock| {
                 let mut addresses = Addresses::new().unwrap();
-                addresses.probe(OpId(1), &address(vip), &[ip(other)], &[], clock.after(1));
+                addresses.probe(
+                    OpId(1),
+                    &address(vip),
+                    &[ip(other)],
+                    NotCounted::default(),
+                    clock.after(1),
+                );
                 // Nothing is polled meanwhile; the answer comes and waits.
                 std::thread::park_timeout(Duration::from_millis(60));
                 let ended = addresses.expire(Instant::from_millis(60_000));
@@ -261,7 +279,13 @@ fn an_announcement_answers_too_and_several_probes_run_at_once() {
         here.run(async |clock| {
             let mut addresses = Addresses::new().unwrap();
             for (op, (vip, other)) in (1..).zip(FAMILIES) {
-                addresses.probe(OpId(op), &address(vip), &[ip(other)], &[], clock.after(2000));
+                addresses.probe(
+                    OpId(op),
+                    &address(vip),
+                    &[ip(other)],
+                    NotCounted::default(),
+                    clock.after(2000),
+                );
             }
             announce_late(there, VIP6);
             let (op, ended, _) = outcome(&mut addresses, clock).await;

@@ -6,6 +6,7 @@
 
 mod disk;
 mod flood;
+mod links;
 mod network;
 mod planned;
 mod service;

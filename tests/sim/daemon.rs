@@ -238,7 +238,7 @@ impl World {
                 self.send(to.node, link, destination, *heartbeat);
             }
             Output::Ping { op, target, deadline } => self.ping(to, op, target, deadline),
-            Output::Probe { op, address, neighbours, deadline } => {
+            Output::Probe { op, address, neighbours, nodes: _, deadline } => {
                 let wait = self.rng.duration(self.options.latency / 4, self.options.latency);
                 self.after(wait, Happening::Probe { to, op, address, neighbours, deadline });
             }

@@ -71,7 +71,7 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
     }
     found.extend(own_links(snapshot));
     found.extend(pings(snapshot));
-    found.extend(snapshot.refused.iter().filter(|(_, count)| **count > 0).filter_map(refused));
+    found.extend(refused(snapshot));
     found.extend(machine(status));
     found.sort_by_key(|finding| finding.grade);
     found
@@ -288,6 +288,11 @@ fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
             || format!("{name} is late"),
             |s| format!("{name} is late: silent for {s}"),
         ),
+        NodeState::Lost | NodeState::Unknown if !node.one_way.is_empty() => {
+            let links = node.one_way.join(", ");
+            let what = format!("{name} is heard (link {links}), but does not hear this node");
+            return Some(Finding::degraded(what).todo(way_in(name)));
+        }
         NodeState::Lost => silence.map_or_else(
             || format!("{name} is lost"),
             |s| format!("{name} is lost: silent for {s}"),
@@ -316,16 +321,23 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
     let name = &node.name;
     let mut found = Vec::new();
     for link in &peer.links {
-        let broken = match (link.heard, link.hears) {
+        let (broken, todo) = match (link.heard, link.hears) {
             (true, true) => continue,
-            (false, false) => "down".to_owned(),
-            (true, false) => format!("one-way: {name} is heard on it, but does not hear this node"),
-            (false, true) => format!("one-way: {name} hears this node on it, but is not heard"),
+            (false, false) => (
+                "down".to_owned(),
+                "look at cable, switch and firewall (UDP) on this path".to_owned(),
+            ),
+            (true, false) => (
+                format!("one-way: {name} is heard on it, but does not hear this node"),
+                way_in(name),
+            ),
+            (false, true) => (
+                format!("one-way: {name} hears this node on it, but is not heard"),
+                way_in(&snapshot.node),
+            ),
         };
-        found.push(
-            Finding::warning(format!("link {} to {name} is {broken}", link.name))
-                .todo("look at cable, switch and firewall (UDP) on this path"),
-        );
+        found
+            .push(Finding::warning(format!("link {} to {name} is {broken}", link.name)).todo(todo));
     }
     if !peer.differs.is_empty() {
         let sections: Vec<String> = peer.differs.iter().map(ToString::to_string).collect();
@@ -374,6 +386,11 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
     found
 }
 
+/// What to look for where a node does not hear another one that is known to speak.
+fn way_in(node: &str) -> String {
+    format!("on {node}: does a firewall drop UDP that comes in? then look at what lies between")
+}
+
 fn own_links(snapshot: &Snapshot) -> Vec<Finding> {
     let waiting = snapshot.links.iter().filter_map(|(link, waiting)| {
         let why = waiting.as_ref()?;
@@ -411,21 +428,21 @@ fn pings(snapshot: &Snapshot) -> Vec<Finding> {
 }
 
 /// Refused datagrams that somebody should do something about. A few replayed, unproven or malformed ones, or those of
-/// a neighbouring cluster, are everyday life: they only stand in the last lines of the page.
-fn refused((why, count): (&Reject, &u64)) -> Option<Finding> {
-    let todo = match why {
-        Reject::UnknownKey | Reject::BadTag => {
-            "copy one authkeys file to all nodes; if they agree, someone forges"
-        }
-        Reject::UnknownNode => "name that node in cluster.toml, or stop lubdub on it",
-        Reject::OwnName => {
-            "two machines run under this node's name: give one of them another --node"
-        }
-        Reject::Malformed | Reject::ForeignCluster | Reject::Replayed | Reject::Unproven => {
-            return None;
-        }
+/// a neighbouring cluster, are everyday life: they only stand in the last lines of the page. But a node that is not heard
+/// may be the one that was given another cluster's name.
+fn refused(snapshot: &Snapshot) -> Vec<Finding> {
+    let counts = |why: Reject| match why {
+        Reject::UnknownKey | Reject::BadTag | Reject::UnknownNode | Reject::OwnName => true,
+        Reject::ForeignCluster => !knows_all(snapshot),
+        Reject::Malformed | Reject::Replayed | Reject::Unproven => false,
     };
-    Some(Finding::warning(format!("datagrams refused, {why}: {count}")).todo(todo))
+    let found = snapshot.refused.iter().filter(|(why, count)| **count > 0 && counts(**why));
+    found
+        .map(|(why, count)| {
+            let finding = Finding::warning(format!("datagrams refused, {why}: {count}"));
+            why.remedy().map_or(finding.clone(), |remedy| finding.todo(remedy))
+        })
+        .collect()
 }
 
 fn machine(status: &Status) -> Vec<Finding> {

@@ -298,6 +298,13 @@ fn node_row(snapshot: &Snapshot, node: &NodeView) -> Row {
 }
 
 fn unheard(node: &NodeView) -> String {
+    if !node.one_way.is_empty() {
+        let deaf = format!("does not hear this node; heard on {}", node.one_way.join(", "));
+        return match &node.peer {
+            Some(peer) => format!("{deaf}; no round trip for {}", age(peer.silence)),
+            None => deaf,
+        };
+    }
     match (node.state, &node.peer) {
         (NodeState::Left, _) => "left: its daemon was stopped in order".to_owned(),
         (NodeState::Unknown, _) | (_, None) => "never heard since this node started".to_owned(),

@@ -44,6 +44,7 @@ fn alpha() -> NodeView {
         state: NodeState::Up,
         standby: None,
         ping: Some(true),
+        one_way: Vec::new(),
         peer: None,
     }
 }
@@ -64,6 +65,7 @@ fn beta() -> NodeView {
         state: NodeState::Up,
         standby: None,
         ping: Some(true),
+        one_way: Vec::new(),
         peer: Some(peer),
     }
 }
@@ -308,6 +310,29 @@ fn one_way_link() {
     check("one_way_link", &status, Exit::Fine);
 }
 
+/// Heartbeats get through in one direction only, on all links: the other node sees nothing but silence.
+#[test]
+fn half_dead() {
+    let mut status = fine();
+    lose_beta(&mut status, secs(12));
+    status.snapshot.nodes[1].one_way = vec!["lan".into(), "private".into()];
+    check("half_dead", &status, Exit::Degraded);
+    let beta = &mut status.snapshot.nodes[1];
+    (beta.state, beta.peer) = (NodeState::Unknown, None);
+    check("half_dead_from_the_start", &status, Exit::Degraded);
+}
+
+/// A node that was given another cluster's name is not heard; a cluster that only shares the network is no trouble.
+#[test]
+fn another_cluster_on_the_same_group() {
+    let mut status = fine();
+    status.snapshot.refused = BTreeMap::from([(Reject::ForeignCluster, 40)]);
+    check("foreign_cluster", &status, Exit::Fine);
+    let beta = &mut status.snapshot.nodes[1];
+    (beta.state, beta.ping, beta.peer) = (NodeState::Unknown, None, None);
+    check("foreign_cluster_or_a_typo", &status, Exit::Degraded);
+}
+
 #[test]
 fn moving_to_beta() {
     let mut status = fine();
@@ -352,7 +377,7 @@ fn many_warnings() {
     let web = group(&mut status);
     web.reason = Reason::StaysPut;
     web.resources[0].failure = Some("monitor: exit 7 (not running)".into());
-    status.snapshot.links[1].1 = Some("interface eth1 has no address 192.168.9.1".into());
+    status.snapshot.links[1].1 = Some("interface eth1 is not on this machine".into());
     status.snapshot.refused =
         BTreeMap::from([(Reject::BadTag, 12), (Reject::Replayed, 3), (Reject::OwnName, 0)]);
     status.snapshot.disk = Some("/var/lib/lubdub/history.jsonl: No space left on device".into());

@@ -84,11 +84,13 @@ impl Guard {
     }
 
     /// Ask again for each wanted address. `wanted`: those of groups that a silent peer may hold and this node might take.
+    /// `nodes`: the hardware addresses of the other nodes.
     pub(super) fn probe(
         &mut self,
         now: Instant,
         config: &Config,
         wanted: &dyn Fn(GroupId) -> bool,
+        nodes: &[Mac],
         out: &mut Outbox,
     ) {
         let interval = self.probe_interval;
@@ -103,10 +105,12 @@ impl Guard {
             if probes.next(interval).is_some_and(|next| now >= next) {
                 let (address, neighbours, deadline) =
                     (address.clone(), config.guard.ping.clone(), now + interval);
+                let nodes = nodes.to_vec();
                 let op = out.ask(Asked::Probe { resource: *id }, |op| Output::Probe {
                     op,
                     address,
                     neighbours,
+                    nodes,
                     deadline,
                 });
                 probes.asked(now, op);

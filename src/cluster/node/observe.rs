@@ -348,7 +348,8 @@ impl Node {
         }
         let wanted = self.wanted_probes();
         let wanted = |group: GroupId| wanted.contains(&group);
-        self.guard.probe(self.now, &self.config, &wanted, &mut self.out);
+        let nodes = self.known_macs();
+        self.guard.probe(self.now, &self.config, &wanted, &nodes, &mut self.out);
     }
 
     fn peers_are_late(&self) -> bool {

@@ -70,6 +70,7 @@ impl Node {
                 state: NodeState::Up,
                 standby,
                 ping,
+                one_way: Vec::new(),
                 peer: None,
             };
         };
@@ -81,12 +82,14 @@ impl Node {
             Standing::Left => NodeState::Left,
             Standing::Dead { .. } => NodeState::Dead,
         };
+        let one_way = peer.one_way(now, self.config.timing.deadtime);
         let sight = peer.said().filter(|_| on && peer.is_up()).and_then(|said| said.ping);
         NodeView {
             name: node.name.clone(),
             state,
             standby,
             ping: sight.map(|sight| matches!(sight, PingSight::Answers | PingSight::Returning)),
+            one_way: one_way.iter().map(|link| self.config.link(*link).name.clone()).collect(),
             peer: self.peer_view(peer, now),
         }
     }

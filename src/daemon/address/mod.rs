@@ -11,7 +11,7 @@ mod service;
 use std::io;
 use std::net::IpAddr;
 
-pub use service::{Addresses, Finding};
+pub use service::{Addresses, Finding, NotCounted};
 
 use super::netlink::{
     Deleted, Interface, InterfaceAddress, InterfaceId, Lifetime, Netlink, NetlinkError, Put,

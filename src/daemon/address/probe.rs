@@ -22,6 +22,8 @@ pub(super) struct Probe {
     pub(super) carrier: Option<u32>,
     /// Whose answers show that somebody can answer at all.
     pub(super) neighbours: BTreeSet<IpAddr>,
+    /// Whose answers do not, under whatever address.
+    pub(super) not_counted: BTreeSet<Mac>,
     /// One of them answered.
     pub(super) witnessed: bool,
     /// Ends then.
@@ -54,8 +56,9 @@ impl Probes {
     pub(super) fn hear(&mut self, claim: &Claim) -> Vec<(OpId, ProbeOutcome)> {
         for probe in self.0.values_mut().filter(|probe| probe.interface == claim.interface) {
             // Only an answer to us shows that we are heard, too.
-            probe.witnessed |=
-                claim.answers == Some(probe.mac) && probe.neighbours.contains(&claim.ip);
+            probe.witnessed |= claim.answers == Some(probe.mac)
+                && probe.neighbours.contains(&claim.ip)
+                && !probe.not_counted.contains(&claim.mac);
         }
         let answered: Vec<OpId> = self
             .0
@@ -90,6 +93,8 @@ mod tests {
     const ETH0: InterfaceId = InterfaceId(2);
     const ME: Mac = Mac([2, 0, 0, 0, 0, 1]);
     const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
+    /// Another node of the cluster.
+    const NODE: Mac = Mac([2, 0, 0, 0, 0, 3]);
     const OP: OpId = OpId(5);
 
     fn ip(text: &str) -> IpAddr {
@@ -103,6 +108,7 @@ mod tests {
             mac: ME,
             carrier: Some(1),
             neighbours: BTreeSet::from([ip("10.0.0.254")]),
+            not_counted: BTreeSet::from([NODE]),
             witnessed: false,
             deadline: Instant::from_millis(30),
         }
@@ -147,6 +153,8 @@ mod tests {
         assert_eq!(silence(&claim("10.0.0.253", Some(ME))), witnessed(false));
         let elsewhere = Claim { interface: InterfaceId(3), ..claim("10.0.0.254", Some(ME)) };
         assert_eq!(silence(&elsewhere), witnessed(false));
+        let node = Claim { mac: NODE, ..claim("10.0.0.254", Some(ME)) };
+        assert_eq!(silence(&node), witnessed(false));
     }
 
     #[test]

@@ -42,6 +42,15 @@ pub enum Finding {
     Noticed(ResourceId, AddressNotice),
 }
 
+/// Machines whose answers do not show that a silent one would be heard: the other nodes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NotCounted<'a> {
+    /// By their addresses, where those are known.
+    pub ips: &'a [IpAddr],
+    /// By their hardware addresses.
+    pub macs: &'a [Mac],
+}
+
 /// The addresses of this machine's groups, and the questions about those of others.
 ///
 /// It has no timer and reads no clock: the loop calls [`Addresses::expire`] at [`Addresses::deadline`], and hands on what
@@ -82,7 +91,7 @@ impl Addresses {
         op: OpId,
         address: &Address,
         neighbours: &[IpAddr],
-        not_counted: &[IpAddr],
+        not_counted: NotCounted<'_>,
         deadline: Instant,
     ) {
         match self.ask(address, neighbours, not_counted, deadline) {
@@ -257,7 +266,7 @@ impl Addresses {
         &mut self,
         address: &Address,
         neighbours: &[IpAddr],
-        not_counted: &[IpAddr],
+        not_counted: NotCounted<'_>,
         deadline: Instant,
     ) -> Result<Probe, IpError> {
         let interface = locate(&mut self.netlink, address)?;
@@ -283,6 +292,7 @@ impl Addresses {
             mac,
             carrier: interface.carrier.then_some(interface.carrier_changes),
             neighbours,
+            not_counted: not_counted.macs.iter().copied().collect(),
             witnessed: false,
             deadline,
         })
@@ -294,7 +304,7 @@ impl Addresses {
         interface: &Interface,
         address: &Address,
         neighbours: &[IpAddr],
-        not_counted: &[IpAddr],
+        not_counted: NotCounted<'_>,
         local: &[InterfaceAddress],
     ) -> Result<BTreeSet<IpAddr>, NetlinkError> {
         let reachable = |ip: &IpAddr| {
@@ -303,7 +313,7 @@ impl Addresses {
         };
         let counted = |ip: &IpAddr| {
             *ip != address.ip
-                && !not_counted.contains(ip)
+                && !not_counted.ips.contains(ip)
                 && local.iter().all(|address| address.ip != *ip)
         };
         let mut witnesses: BTreeSet<IpAddr> = neighbours
@@ -314,9 +324,11 @@ impl Addresses {
         witnesses.extend(self.netlink.gateway(interface.id, address.ip)?);
         witnesses.retain(counted);
         let known = self.netlink.neighbours(interface.id, address.ip)?;
+        let is_node = |mac: Option<Mac>| mac.is_some_and(|mac| not_counted.macs.contains(&mac));
         let more: Vec<IpAddr> = known
             .into_iter()
-            .filter(|ip| counted(ip) && !witnesses.contains(ip))
+            .filter(|(ip, mac)| counted(ip) && !is_node(*mac) && !witnesses.contains(ip))
+            .map(|(ip, _)| ip)
             .take(KNOWN_NEIGHBOURS)
             .collect();
         witnesses.extend(more);

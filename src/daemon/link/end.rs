@@ -1,56 +1,19 @@
 //! This node's end of one link: its sockets, and what keeps it from working.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::mem;
+use std::net::SocketAddr;
 
 use nix::errno::Errno;
-use thiserror::Error;
 use tokio::net::UdpSocket;
 
-use super::socket::{Local, Read, Socket, describe, errno};
+use super::obstacle::Obstacle;
+use super::site::Site;
+use super::socket::{Cast, Local, Read, Socket, errno, is_plausible};
 use super::{Datagram, Drops};
 use crate::cluster::io::{Destination, LinkState};
-use crate::config::{Config, LinkId, NodeId, Transport};
-use crate::wire::ClusterTag;
-
-/// What a link waits for, as the operator reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum Obstacle {
-    /// Not yet, or no longer, or (IPv6) not yet found to be unique.
-    #[error("address {address} is not on this machine")]
-    NoAddress { address: IpAddr },
-    /// Not yet, or no longer.
-    #[error("interface {interface} is not on this machine")]
-    NoInterface { interface: String },
-    /// A second daemon, or another program.
-    #[error(
-        "{address} is taken by another program (ss -lunp shows it): stop that one, or change the port"
-    )]
-    Taken { address: SocketAddr },
-    /// Ports below 1024.
-    #[error(
-        "port {port} may not be used: run as root or with CAP_NET_BIND_SERVICE, or change the port"
-    )]
-    Privileged { port: u16 },
-    /// The packet filter of this machine.
-    #[error("sending to {peer} is forbidden by a packet filter on this machine: allow UDP to port {}", peer.port())]
-    Filtered { peer: SocketAddr },
-    /// No route, or something rarer.
-    #[error("nothing can be sent to {}: {why}", peer.ip())]
-    Unreachable { peer: SocketAddr, why: String },
-    /// Too many open files, and the like.
-    #[error("no socket on {address}: {why}")]
-    NoSocket { address: SocketAddr, why: String },
-}
-
-impl Obstacle {
-    pub(super) fn sending(peer: SocketAddr, error: &io::Error) -> Self {
-        match errno(error) {
-            Some(Errno::EPERM) => Self::Filtered { peer },
-            Some(_) | None => Self::Unreachable { peer, why: describe(error) },
-        }
-    }
-}
+use crate::config::{Config, LinkId, NodeId};
+use crate::daemon::netlink::Netlink;
 
 /// What is left in a socket that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +34,22 @@ pub(super) struct Inlet {
 impl Inlet {
     /// Appends at most `max` datagrams to a batch.
     pub(super) fn read(&mut self, link: LinkId, max: usize, batch: &mut Vec<Datagram>) -> Level {
+        self.read_but(link, max, batch, |_source, _bytes| false)
+    }
+
+    /// The same, without some.
+    fn read_but(
+        &mut self,
+        link: LinkId,
+        max: usize,
+        batch: &mut Vec<Datagram>,
+        skip: impl Fn(SocketAddr, &[u8]) -> bool,
+    ) -> Level {
         let Some(socket) = &mut self.socket else { return Level::Dry };
         let before = batch.len();
         for _ in 0..max {
             match socket.read(&mut self.dropped) {
+                Read::Datagram(source, bytes) if skip(source, &bytes) => {}
                 Read::Datagram(source, bytes) => batch.push(Datagram { link, source, bytes }),
                 Read::Error => {}
                 Read::Empty => return Level::Dry,
@@ -89,13 +64,19 @@ impl Inlet {
 #[derive(Debug)]
 pub(super) struct End {
     id: LinkId,
-    cluster: ClusterTag,
-    local: Local,
-    /// Sends everything, and receives what comes from addresses that have no socket of their own.
+    site: Site,
+    /// Where the sockets are, if they are open.
+    local: Option<Local>,
+    /// Sends everything, and receives what comes from addresses that have no socket of their own. Where datagrams go to
+    /// a group or to everybody it receives a copy of all others, too.
     own: Inlet,
     targets: Vec<Target>,
+    /// To a group, or to everybody.
+    outlet: Outlet,
     /// Why `own` has no socket.
     closed: Option<Obstacle>,
+    /// Why nothing goes anywhere although it has.
+    idle: Option<Obstacle>,
     reported: Option<LinkState>,
 }
 
@@ -103,10 +84,31 @@ pub(super) struct End {
 #[derive(Debug)]
 struct Target {
     node: NodeId,
-    address: SocketAddr,
+    /// Where its datagrams come from. On unicast links this is certain, on others it is what the configuration says, if it
+    /// does, until one has come.
+    address: Option<SocketAddr>,
+    sight: Sight,
     inlet: Inlet,
     /// Why `inlet` has no socket.
     closed: Option<Obstacle>,
+    outlet: Outlet,
+}
+
+/// What authentic datagrams showed of a peer's address since the last look. A replay can show a wrong one; then the peer's
+/// own come in among the strangers' until it has been silent for one look.
+#[derive(Debug, Default)]
+struct Sight {
+    /// Some came from where they were expected, at any time.
+    proven: bool,
+    /// Some did since the last look.
+    fresh: bool,
+    /// Some came from here.
+    other: Option<SocketAddr>,
+}
+
+/// A way out.
+#[derive(Debug, Default)]
+struct Outlet {
     unsent: Option<Unsent>,
 }
 
@@ -122,70 +124,81 @@ struct Unsent {
 impl End {
     pub(super) fn new(config: &Config, id: LinkId) -> Self {
         let link = config.link(id);
-        let Transport::Unicast { addresses } = &link.transport;
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "every node has an address on every unicast link"
-        )]
-        let address = |node: NodeId| SocketAddr::new(addresses[usize::from(node.0)], link.port);
         let target = |node| Target {
             node,
-            address: address(node),
+            address: link.transport.address(node).map(|ip| SocketAddr::new(ip, link.port)),
+            sight: Sight::default(),
             inlet: Inlet::default(),
             closed: None,
-            unsent: None,
+            outlet: Outlet::default(),
         };
         Self {
             id,
-            cluster: config.cluster_tag(),
-            local: Local { address: address(config.me), interface: link.interface.clone() },
+            site: Site::new(config, id),
+            local: None,
             own: Inlet::default(),
             targets: config.peers().map(target).collect(),
+            outlet: Outlet::default(),
             closed: None,
+            idle: None,
             reported: None,
         }
     }
 
-    pub(super) fn retry(&mut self) {
-        match self.own.socket {
-            Some(_) => {
-                if let Some(absence) = self.local.absence() {
-                    return self.close(absence);
+    pub(super) fn retry(&mut self, kernel: &mut Netlink) {
+        if self.is_cast() {
+            self.targets.iter_mut().for_each(Target::follow);
+        }
+        self.look(kernel);
+        self.outlet.settle();
+        self.targets.iter_mut().for_each(|target| target.outlet.settle());
+    }
+
+    pub(super) fn send(&mut self, kernel: &mut Netlink, to: Destination, datagram: &[u8]) {
+        let (Some(socket), Some(local)) = (&self.own.socket, &self.local) else { return };
+        let mut failed = false;
+        let mut send = |outlet: &mut Outlet, address: SocketAddr| {
+            let result = socket.send(address, local, datagram);
+            failed |= outlet.tried(address, result) == Try::Failed;
+        };
+        match local.cast {
+            Cast::Unicast => {
+                for target in self.targets.iter_mut().filter(|target| match to {
+                    Destination::All => true,
+                    Destination::Node(node) => node == target.node,
+                }) {
+                    if let Some(address) = target.address {
+                        send(&mut target.outlet, address);
+                    }
                 }
             }
-            None => match self.local.open() {
-                Ok(socket) => {
-                    self.own.socket = Some(socket);
-                    self.closed = None;
-                }
-                Err(obstacle) => {
-                    self.closed = Some(obstacle);
-                    return;
-                }
-            },
+            // The others see from the echoes whom it is for.
+            Cast::Multicast { .. } | Cast::Broadcast { .. } => {
+                send(&mut self.outlet, local.address)
+            }
         }
-        for target in &mut self.targets {
-            target.retry(&self.local, self.cluster);
+        if failed {
+            // The reason may be that the sockets are no longer where they belong.
+            self.look(kernel);
         }
     }
 
-    pub(super) fn send(&mut self, to: Destination, datagram: &[u8]) {
-        let Some(socket) = &self.own.socket else { return };
-        let mut absence = None;
-        for target in self.targets.iter_mut().filter(|target| match to {
-            Destination::All => true,
-            Destination::Node(node) => node == target.node,
-        }) {
-            match socket.send(target.address, datagram) {
-                Ok(()) => target.sent(),
-                Err(error) => {
-                    absence = absence.or_else(|| self.local.absence_behind(&error));
-                    target.failed(&error);
-                }
-            }
+    /// An authentic datagram of a peer came from there.
+    pub(super) fn came_from(&mut self, node: NodeId, source: SocketAddr) {
+        if !self.is_cast() {
+            return;
         }
-        if let Some(absence) = absence {
-            self.close(absence);
+        let Some(target) = self.targets.iter_mut().find(|target| target.node == node) else {
+            return;
+        };
+        if target.address == Some(source) {
+            target.sight.proven = true;
+            target.sight.fresh = true;
+        } else if target.sight.proven {
+            target.sight.other = Some(source);
+        } else {
+            target.move_to(source);
+            self.open_targets();
         }
     }
 
@@ -199,8 +212,18 @@ impl End {
         self.targets.iter_mut().map(move |target| (id, &mut target.inlet))
     }
 
-    pub(super) fn own_inlet(&mut self) -> (LinkId, &mut Inlet) {
-        (self.id, &mut self.own)
+    /// Appends at most `max` datagrams of strangers to a batch.
+    pub(super) fn read_strangers(&mut self, max: usize, batch: &mut Vec<Datagram>) {
+        if !self.is_cast() {
+            self.own.read(self.id, max, batch);
+            return;
+        }
+        // The kernel gives a copy to each socket that wants one (`__udp4_lib_mcast_deliver`), so this one has copies of
+        // all that comes in by peers' own sockets.
+        let open = self.targets.iter().filter(|target| target.inlet.socket.is_some());
+        let peers: Vec<SocketAddr> = open.filter_map(|target| target.address).collect();
+        let is_copy = |source, bytes: &[u8]| peers.contains(&source) && is_plausible(bytes);
+        self.own.read_but(self.id, max, batch, is_copy);
     }
 
     pub(super) fn drops(&self) -> Drops {
@@ -212,10 +235,7 @@ impl End {
 
     /// The state, if it is another than the last time.
     pub(super) fn change(&mut self) -> Option<(LinkId, LinkState)> {
-        let obstacle =
-            self.closed.as_ref().or_else(|| self.targets.iter().find_map(Target::obstacle));
-        let state =
-            obstacle.map_or(LinkState::Up, |obstacle| LinkState::Waiting(obstacle.to_string()));
+        let state = self.state();
         if self.reported.as_ref() == Some(&state) {
             return None;
         }
@@ -223,56 +243,143 @@ impl End {
         Some((self.id, state))
     }
 
+    pub(super) fn state(&self) -> LinkState {
+        let whole = self.closed.as_ref().or(self.idle.as_ref()).or(self.outlet.obstacle());
+        let obstacle = whole.or_else(|| self.targets.iter().find_map(Target::obstacle));
+        obstacle.map_or(LinkState::Up, |obstacle| LinkState::Waiting(obstacle.to_string()))
+    }
+
+    /// For tests: where everything is sent.
+    #[cfg(test)]
+    pub(super) fn target_of_all(&self) -> Option<SocketAddr> {
+        self.local.as_ref().map(|local| local.address)
+    }
+
+    /// For tests: where a peer's datagrams come from.
+    #[cfg(test)]
+    pub(super) fn address_of(&self, node: NodeId) -> Option<SocketAddr> {
+        self.targets.iter().find(|target| target.node == node)?.address
+    }
+
+    /// Whether datagrams go to a group or to everybody.
+    fn is_cast(&self) -> bool {
+        self.local.as_ref().is_some_and(|local| local.cast != Cast::Unicast)
+    }
+
+    /// Sees to it that the sockets are where they belong.
+    fn look(&mut self, kernel: &mut Netlink) {
+        let found = match self.site.locate(kernel) {
+            Ok(found) => found,
+            Err(obstacle) => return self.close(obstacle),
+        };
+        self.idle = found.idle;
+        if self.local.as_ref() == Some(&found.local) {
+            if let Some(absence) = found.local.absence() {
+                return self.close(absence);
+            }
+        } else {
+            self.shut();
+            match found.local.open() {
+                Ok(socket) => self.own.socket = Some(socket),
+                Err(obstacle) => return self.close(obstacle),
+            }
+            self.local = Some(found.local);
+            self.closed = None;
+        }
+        self.open_targets();
+    }
+
+    /// Until a peer has a socket of its own its datagrams come in among the strangers'.
+    fn open_targets(&mut self) {
+        let Some(local) = &self.local else { return };
+        for target in self.targets.iter_mut().filter(|target| target.inlet.socket.is_none()) {
+            let Some(address) = target.address else { continue };
+            target.closed = None;
+            match (local.open_for(address), local.cast) {
+                (Ok(socket), _) => target.inlet.socket = Some(socket),
+                (Err(obstacle), Cast::Unicast) => target.closed = Some(obstacle),
+                // Nothing is ever sent to it, so that is no trouble of the link.
+                (Err(obstacle), Cast::Multicast { .. } | Cast::Broadcast { .. }) => {
+                    tracing::debug!(%address, %obstacle, "no socket of its own for a peer");
+                }
+            }
+        }
+    }
+
     fn close(&mut self, why: Obstacle) {
-        self.own.socket = None;
+        self.shut();
         self.closed = Some(why);
+        self.idle = None;
+    }
+
+    fn shut(&mut self) {
+        self.local = None;
+        self.own.socket = None;
+        self.outlet = Outlet::default();
         for target in &mut self.targets {
             target.inlet.socket = None;
             target.closed = None;
-            target.unsent = None;
+            target.outlet = Outlet::default();
         }
     }
 }
 
 impl Target {
-    fn retry(&mut self, local: &Local, cluster: ClusterTag) {
-        if self.inlet.socket.is_none() {
-            // Until it has one its datagrams come in among the strangers'.
-            match local.open_for(self.address, cluster) {
-                Ok(socket) => {
-                    self.inlet.socket = Some(socket);
-                    self.closed = None;
-                }
-                Err(obstacle) => self.closed = Some(obstacle),
-            }
-        }
-        self.unsent = self.unsent.take().filter(|unsent| !unsent.recovered);
-    }
-
-    fn sent(&mut self) {
-        if let Some(unsent) = &mut self.unsent {
-            unsent.recovered = true;
+    /// A peer that is heard from elsewhere, and no more from where it was, has moved.
+    fn follow(&mut self) {
+        let fresh = mem::take(&mut self.sight.fresh);
+        if let Some(other) = self.sight.other.take().filter(|_| !fresh) {
+            self.move_to(other);
         }
     }
 
-    fn failed(&mut self, error: &io::Error) {
-        match errno(error) {
-            // A full queue: this datagram is lost, the next need not be.
-            Some(Errno::EAGAIN | Errno::ENOBUFS) => {}
-            Some(_) | None => match &mut self.unsent {
-                // The first reason stays: two that alternate would be news each time.
-                Some(unsent) => unsent.recovered = false,
-                None => {
-                    self.unsent = Some(Unsent {
-                        obstacle: Obstacle::sending(self.address, error),
-                        recovered: false,
-                    });
-                }
-            },
-        }
+    fn move_to(&mut self, address: SocketAddr) {
+        self.address = Some(address);
+        self.sight = Sight { proven: true, fresh: true, other: None };
+        self.inlet.socket = None;
     }
 
     fn obstacle(&self) -> Option<&Obstacle> {
-        self.closed.as_ref().or_else(|| self.unsent.as_ref().map(|unsent| &unsent.obstacle))
+        self.closed.as_ref().or(self.outlet.obstacle())
+    }
+}
+
+/// What came of sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    Sent,
+    /// A full queue: this datagram is lost, the next need not be.
+    Lost,
+    Failed,
+}
+
+impl Outlet {
+    fn tried(&mut self, address: SocketAddr, result: io::Result<()>) -> Try {
+        let Err(error) = result else {
+            if let Some(unsent) = &mut self.unsent {
+                unsent.recovered = true;
+            }
+            return Try::Sent;
+        };
+        if let Some(Errno::EAGAIN | Errno::ENOBUFS) = errno(&error) {
+            return Try::Lost;
+        }
+        match &mut self.unsent {
+            // The first reason stays: two that alternate would be news each time.
+            Some(unsent) => unsent.recovered = false,
+            None => {
+                let obstacle = Obstacle::sending(address, &error);
+                self.unsent = Some(Unsent { obstacle, recovered: false });
+            }
+        }
+        Try::Failed
+    }
+
+    fn settle(&mut self) {
+        self.unsent = self.unsent.take().filter(|unsent| !unsent.recovered);
+    }
+
+    fn obstacle(&self) -> Option<&Obstacle> {
+        self.unsent.as_ref().map(|unsent| &unsent.obstacle)
     }
 }

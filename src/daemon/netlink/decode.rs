@@ -1,17 +1,17 @@
 //! From the kernel's messages to what this crate calls interfaces, addresses, routes and neighbours.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_core::{
     DecodeError, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload, Parseable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourState};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteType};
 
-use super::{Interface, InterfaceAddress, InterfaceId, Lifetime};
+use super::{Interface, InterfaceAddress, InterfaceId, Lifetime, Source};
 use crate::wire::Mac;
 
 /// The messages of one read. One that cannot be decoded is an error in its place.
@@ -86,6 +86,34 @@ pub(super) fn read_address(message: &AddressMessage) -> Option<InterfaceAddress>
     })
 }
 
+pub(super) fn to_source(message: RouteNetlinkMessage) -> Option<Source> {
+    let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+    let InterfaceAddress { interface, ip, prefix, .. } = read_address(&message)?;
+    let unfit = AddressHeaderFlags::Tentative
+        | AddressHeaderFlags::Dadfailed
+        | AddressHeaderFlags::Deprecated;
+    // The kernel has one bit for a second address of a network (IPv4) and for a temporary one (IPv6).
+    let temporary = ip.is_ipv6() && message.header.flags.contains(AddressHeaderFlags::Secondary);
+    if message.header.flags.intersects(unfit) || temporary {
+        return None;
+    }
+    let told = message.attributes.iter().find_map(|attribute| {
+        if let AddressAttribute::Broadcast(broadcast) = attribute { Some(*broadcast) } else { None }
+    });
+    let broadcast = match ip {
+        // The kernel takes the last address of a network for its broadcast address, whether it was told so or not.
+        IpAddr::V4(ip) => told.or_else(|| last_of(ip, prefix)),
+        IpAddr::V6(_) => None,
+    };
+    Some(Source { interface, ip, broadcast })
+}
+
+/// The last address of a network, where that is not one of its two machines (RFC 3021).
+fn last_of(ip: Ipv4Addr, prefix: u8) -> Option<Ipv4Addr> {
+    let hosts = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or(0);
+    (prefix < 31).then(|| Ipv4Addr::from_bits(ip.to_bits() | hosts))
+}
+
 /// Where a packet would go.
 pub(super) struct Route {
     pub(super) interface: InterfaceId,
@@ -111,8 +139,15 @@ pub(super) fn to_route(message: RouteNetlinkMessage) -> Option<Route> {
     Some(Route { interface: interface?, gateway })
 }
 
-/// A neighbour that answered once, and how long ago that was.
-pub(super) fn to_neighbour(message: RouteNetlinkMessage) -> Option<(u32, IpAddr)> {
+/// A neighbour that answered once.
+pub(super) struct Neighbour {
+    /// How long ago that was, in ticks of the kernel.
+    pub(super) age: u32,
+    pub(super) ip: IpAddr,
+    pub(super) mac: Option<Mac>,
+}
+
+pub(super) fn to_neighbour(message: RouteNetlinkMessage) -> Option<Neighbour> {
     let RouteNetlinkMessage::NewNeighbour(message) = message else { return None };
     let answered = matches!(
         message.header.state,
@@ -126,22 +161,37 @@ pub(super) fn to_neighbour(message: RouteNetlinkMessage) -> Option<(u32, IpAddr)
         return None;
     }
     let mut ip = None;
+    let mut mac = None;
     let mut age = u32::MAX;
     for attribute in message.attributes {
         if let NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) = attribute {
             ip = Some(IpAddr::V4(v4));
         } else if let NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) = attribute {
             ip = Some(IpAddr::V6(v6));
+        } else if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
+            mac = bytes.try_into().ok().map(Mac);
         } else if let NeighbourAttribute::CacheInfo(info) = attribute {
             age = info.confirmed;
         }
     }
-    ip.filter(|ip| !ip.is_multicast()).map(|ip| (age, ip))
+    ip.filter(|ip| !ip.is_multicast()).map(|ip| Neighbour { age, ip, mac })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_has_a_last_address_unless_it_is_too_small() {
+        let last =
+            |text: &str, prefix| last_of(text.parse().unwrap(), prefix).map(|ip| ip.to_string());
+        assert_eq!(last("192.0.2.9", 24).as_deref(), Some("192.0.2.255"));
+        assert_eq!(last("10.77.3.1", 8).as_deref(), Some("10.255.255.255"));
+        assert_eq!(last("192.0.2.9", 30).as_deref(), Some("192.0.2.11"));
+        assert_eq!(last("192.0.2.9", 31), None);
+        assert_eq!(last("192.0.2.9", 32), None);
+        assert_eq!(last("192.0.2.9", 0).as_deref(), Some("255.255.255.255"));
+    }
 
     #[test]
     fn a_read_is_cut_into_messages_and_never_past_its_end() {

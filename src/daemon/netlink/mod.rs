@@ -24,7 +24,9 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::libc;
 
-use decode::{Route, messages, to_address, to_interface, to_neighbour, to_route};
+use decode::{
+    Neighbour, Route, messages, to_address, to_interface, to_neighbour, to_route, to_source,
+};
 pub use watcher::{News, Watcher};
 
 use crate::wire::Mac;
@@ -109,6 +111,17 @@ impl InterfaceAddress {
     }
 }
 
+/// An address from which this machine can send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// Where.
+    pub interface: InterfaceId,
+    /// The address.
+    pub ip: IpAddr,
+    /// The broadcast address of its network, where there is one.
+    pub broadcast: Option<Ipv4Addr>,
+}
+
 /// Whether two addresses agree in the first `prefix` bits.
 #[must_use]
 pub fn on_same_network(one: IpAddr, prefix: u8, other: IpAddr) -> bool {
@@ -171,6 +184,7 @@ pub enum Deleted {
 }
 
 /// Questions to the kernel, and changes of addresses.
+#[derive(Debug)]
 pub struct Netlink {
     socket: Socket,
     sequence: u32,
@@ -233,6 +247,15 @@ impl Netlink {
         Ok(answers.into_iter().filter_map(to_address).collect())
     }
 
+    /// Addresses of one interface, or of all, from which something can be sent for good: none that is not yet, or no
+    /// longer, found to be unique (IPv6), on its way out, or of those that change each day to protect somebody's privacy.
+    pub fn sources(&mut self, interface: Option<InterfaceId>) -> Result<Vec<Source>, NetlinkError> {
+        let mut question = AddressMessage::default();
+        question.header.index = interface.map_or(0, |id| id.0);
+        let answers = self.list("list addresses", RouteNetlinkMessage::GetAddress(question))?;
+        Ok(answers.into_iter().filter_map(to_source).collect())
+    }
+
     /// The interface whose network has an address, by the kernel's own routing; `None`: only a gateway leads there, or
     /// nothing does, or the address is this machine's own.
     pub fn connected(&mut self, ip: IpAddr) -> Result<Option<InterfaceId>, NetlinkError> {
@@ -255,14 +278,14 @@ impl Netlink {
         &mut self,
         interface: InterfaceId,
         like: IpAddr,
-    ) -> Result<Vec<IpAddr>, NetlinkError> {
+    ) -> Result<Vec<(IpAddr, Option<Mac>)>, NetlinkError> {
         let mut question = NeighbourMessage::default();
         question.header.family = family(like);
         question.attributes.push(NeighbourAttribute::IfIndex(interface.0));
         let answers = self.list("list neighbours", RouteNetlinkMessage::GetNeighbour(question))?;
-        let mut known: Vec<(u32, IpAddr)> = answers.into_iter().filter_map(to_neighbour).collect();
-        known.sort_unstable();
-        Ok(known.into_iter().map(|(_, ip)| ip).collect())
+        let mut known: Vec<Neighbour> = answers.into_iter().filter_map(to_neighbour).collect();
+        known.sort_unstable_by_key(|neighbour| (neighbour.age, neighbour.ip));
+        Ok(known.into_iter().map(|neighbour| (neighbour.ip, neighbour.mac)).collect())
     }
 
     /// Puts an address on an interface, or gives it a new lifetime if it is there. IPv6 without duplicate address

@@ -1,0 +1,76 @@
+use super::*;
+use crate::wire::{Ability, Flags, GroupTag, Run, Term};
+
+const GROUP: GroupId = GroupId(0);
+
+fn header() -> Header {
+    Header {
+        sender: NodeTag(1),
+        incarnation: Incarnation(1),
+        sequence: Sequence(1),
+        sent_us: 0,
+        wall_us: 0,
+        flags: Flags::default(),
+        keepalive_us: 100_000,
+        deadtime_us: 500_000,
+        echoes: Vec::new(),
+        records: Vec::new(),
+    }
+}
+
+#[test]
+fn a_peer_that_speaks_and_does_not_hear_is_half_dead_on_the_links_that_bring_it() {
+    let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);
+    let (me, deadtime) = ((NodeTag(9), Incarnation(9)), Duration::from_millis(500));
+    let mut peer = Peer::new(NodeId(1), NodeTag(1), 7, 2);
+    let hear = |peer: &mut Peer, millis: u64, link: u8| {
+        let header = Header { sequence: Sequence(millis + 1), ..header() };
+        peer.take(at(millis), LinkId(link), &header, me, &Sent::new(deadtime))
+    };
+    for millis in (0..=600).step_by(100) {
+        assert_eq!(hear(&mut peer, millis, 1), Taken::Challenged);
+    }
+    assert_eq!(peer.one_way(at(400), deadtime), [], "it may yet answer");
+    assert_eq!(peer.one_way(at(600), deadtime), [LinkId(1)]);
+    assert_eq!(hear(&mut peer, 600, 0), Taken::Refused(Reject::Unproven));
+    assert_eq!(
+        peer.one_way(at(600), deadtime),
+        [LinkId(1)],
+        "a datagram that comes again shows nothing"
+    );
+    assert_eq!(peer.one_way(at(1101), deadtime), [], "it is simply silent");
+    // One that was up is no different.
+    peer.begin_life(at(1200), &header());
+    peer.standing = Standing::Lost;
+    peer.judged_from = at(1200);
+    for millis in (1200..=1900).step_by(100) {
+        assert!(matches!(hear(&mut peer, millis, 0), Taken::Counts { .. }));
+    }
+    assert_eq!(peer.one_way(at(1900), deadtime), [LinkId(0)]);
+    peer.standing = Standing::Up;
+    assert_eq!(peer.one_way(at(1900), deadtime), []);
+}
+
+#[test]
+fn an_acknowledgement_without_a_report_does_not_prolong_a_consent() {
+    let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);
+    let mut peer = Peer::new(NodeId(1), NodeTag(1), 7, 1);
+    peer.begin_life(at(0), &header());
+    let consent = GroupReport {
+        group: GroupTag(2),
+        run: Run::Stopped,
+        term: Term::default(),
+        highest: Term(9),
+        consent: Some(Term(9)),
+        ability: Ability::Able,
+    };
+    let life = peer.life.as_mut().expect("it has just begun");
+    life.deadtime = Duration::from_millis(500);
+    life.counts_from = Some(at(100));
+    life.reports(GROUP, consent);
+    // Short answers acknowledge what was sent since; the heartbeat that took the word back was lost.
+    life.counts_from = Some(at(550));
+    assert_eq!(peer.waits_until(), Some(at(1050)));
+    assert_eq!(peer.keeps_word_until(GROUP), Some(at(600)));
+    assert_eq!(peer.keeps_word_until(GroupId(1)), None);
+}
