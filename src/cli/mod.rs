@@ -12,6 +12,7 @@ mod history;
 mod ip;
 mod keygen;
 mod output;
+mod reload;
 mod status;
 mod view;
 mod wait;
@@ -28,7 +29,6 @@ use exit::{Exit, Failure};
 
 use crate::daemon::{Options, RunError};
 use crate::lab;
-use crate::wire::Keys;
 
 /// Does what the command line asks for, and says how it went.
 #[must_use]
@@ -86,12 +86,8 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
             wish::confirm_dead(&mut connect()?, node, yes, patience.timeout)
         }
         Verb::Check(args) => check::check(&args),
-        Verb::Keygen(args) => {
-            let text = Keys::generate().map_err(|error| {
-                Failure::Failed(format!("the kernel has no random numbers: {error}"))
-            })?;
-            keygen::keygen(&args.file, args.force, &text)
-        }
+        Verb::Keygen(args) => keygen::keygen(&args),
+        Verb::Reload => reload::reload(&mut connect()?),
         Verb::Agent(verb) => agent::agent(verb),
         Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
         Verb::Ip(verb) => ip::ip(verb),

@@ -84,6 +84,7 @@ impl Event {
             Self::GroupStopped { .. } | Self::GroupUnblocked { .. } | Self::PeerRuns { .. } => {
                 Level::Info
             }
+            Self::PeerKey { .. } | Self::KeysChanged { .. } => Level::Info,
             Self::Wished { .. } | Self::Leaving => Level::Info,
         }
     }
@@ -249,6 +250,12 @@ impl fmt::Display for Event {
                 "the configuration of {peer} differs in {}; copy one cluster.toml to all nodes",
                 sections(differ)
             ),
+            Self::PeerKey { peer, key, before } => {
+                write!(f, "{peer} signs with key {key} now, no longer with key {before}")
+            }
+            Self::KeysChanged { author, change } => {
+                write!(f, "{author} had the keys read again: {change}")
+            }
             Self::DatagramRefused { why, source, count } => {
                 write!(f, "refused a datagram from {source}: {why} (so far {count})")
             }

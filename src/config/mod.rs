@@ -11,6 +11,7 @@ mod group;
 mod guard;
 mod heartbeat;
 mod ids;
+mod metrics;
 mod problem;
 mod read;
 #[cfg(test)]

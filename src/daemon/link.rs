@@ -21,7 +21,7 @@ use std::task::Poll;
 use self::end::{End, Level};
 use crate::cluster::io::{Destination, Input, LinkState, Reject};
 use crate::config::{Config, LinkId};
-use crate::wire::{self, Keys, OpenError};
+use crate::wire::{self, Keys, OpenError, Opened};
 
 /// Datagrams that are read from one peer's socket before the next has its turn.
 const TURN: usize = 8;
@@ -46,15 +46,16 @@ impl Datagram {
     pub fn into_input(self, config: &Config, keys: &Keys, wall_us: u64) -> Input {
         let rejected =
             |why| Input::Rejected { link: self.link, why, source: self.source.to_string() };
-        let heartbeat = match wire::open(&self.bytes, keys, config.cluster_tag()) {
-            Ok(heartbeat) => heartbeat,
+        let Opened { key, heartbeat } = match wire::open(&self.bytes, keys, config.cluster_tag()) {
+            Ok(opened) => opened,
             Err(error) => return rejected(Reject::from(error)),
         };
         match config.node_by_tag(heartbeat.header.sender) {
             None => rejected(Reject::UnknownNode),
             Some(from) if from == config.me => rejected(Reject::OwnName),
             Some(from) => {
-                Input::Received { link: self.link, from, wall_us, heartbeat: Box::new(heartbeat) }
+                let heartbeat = Box::new(heartbeat);
+                Input::Received { link: self.link, from, key, wall_us, heartbeat }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::keys;
 use crate::cli::output::age;
 use crate::cli::view::{self, Place};
 use crate::cluster::guard::{Doubt, GuardLevel};
@@ -38,7 +39,7 @@ impl Finding {
         Self { grade: Grade::Degraded, what, why: Vec::new(), todo: Vec::new() }
     }
 
-    fn warning(what: String) -> Self {
+    pub(super) fn warning(what: String) -> Self {
         Self { grade: Grade::Warning, ..Self::degraded(what) }
     }
 
@@ -47,7 +48,7 @@ impl Finding {
         self
     }
 
-    fn todo(mut self, todo: impl Into<String>) -> Self {
+    pub(super) fn todo(mut self, todo: impl Into<String>) -> Self {
         self.todo.push(todo.into());
         self
     }
@@ -69,6 +70,7 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
             found.extend(peer_figures(snapshot, node, peer));
         }
     }
+    found.extend(keys::differing(status));
     found.extend(own_links(snapshot));
     found.extend(pings(snapshot));
     found.extend(snapshot.refused.iter().filter(|(_, count)| **count > 0).filter_map(refused));
@@ -415,7 +417,7 @@ fn pings(snapshot: &Snapshot) -> Vec<Finding> {
 fn refused((why, count): (&Reject, &u64)) -> Option<Finding> {
     let todo = match why {
         Reject::UnknownKey | Reject::BadTag => {
-            "copy one authkeys file to all nodes; if they agree, someone forges"
+            "copy one authkeys file to all nodes, then lubdub reload; if they agree, someone forges"
         }
         Reject::UnknownNode => "name that node in cluster.toml, or stop lubdub on it",
         Reject::OwnName => {

@@ -46,6 +46,7 @@ fn config(addresses: &[IpAddr], me: u8) -> Config {
         nodes: (0..addresses.len()).map(node).collect(),
         guard: Guard { ping: vec![], arp: false },
         groups: vec![],
+        metrics: None,
         digests: Digests([0; 4]),
     }
 }
@@ -538,9 +539,10 @@ fn each_refusal_reaches_the_core_with_its_kind() {
     assert_eq!(input(&flipped(40)), rejected(Reject::BadTag));
     assert_eq!(input(&heartbeat("n0", 1)), rejected(Reject::OwnName));
     assert_eq!(input(&heartbeat("n9", 1)), rejected(Reject::UnknownNode));
-    let Input::Received { link: LAN, from: NodeId(1), wall_us: 77, heartbeat } = input(&good)
+    let Input::Received { link: LAN, from: NodeId(1), key, wall_us: 77, heartbeat } = input(&good)
     else {
         panic!("it is good")
     };
+    assert_eq!(key, keys().sending_id());
     assert_eq!(heartbeat.header.sequence, Sequence(5));
 }
