@@ -26,7 +26,7 @@ use super::room::Room;
 use super::tool;
 use super::{Moment, Switch, wait_for};
 use crate::cluster::event::Event;
-use crate::control::Record;
+use crate::control::{Record, Status};
 
 /// A node.
 #[derive(Debug)]
@@ -206,6 +206,14 @@ impl Node {
         self.signal_daemon(Signal::SIGCONT)
     }
 
+    /// Has the daemon read its files again (SIGHUP).
+    ///
+    /// # Errors
+    /// If none runs.
+    pub fn hang_up_daemon(&self) -> Result<(), LabError> {
+        self.signal_daemon(Signal::SIGHUP)
+    }
+
     /// Asks the daemon to end (SIGTERM) and waits until it has.
     ///
     /// # Errors
@@ -223,6 +231,19 @@ impl Node {
         let mut command = self.own_command();
         command.args(arguments);
         self.run(command)
+    }
+
+    /// How everything is, as its daemon sees it.
+    ///
+    /// # Errors
+    /// If the daemon does not answer, or not with a status.
+    pub fn status(&self) -> Result<Status, LabError> {
+        let output = self.lubdub(&["status", "--json"])?;
+        serde_json::from_slice(&output.stdout).map_err(|error| LabError::Failed {
+            command: format!("lubdub status --json on {}", self.name),
+            status: format!("{} ({error})", output.status),
+            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
     }
 
     /// What its daemon's history tells, oldest first.
@@ -308,7 +329,10 @@ impl Node {
     }
 
     /// Does something in its namespaces.
-    pub(super) fn inside<R: Send + 'static>(
+    ///
+    /// # Errors
+    /// Without power.
+    pub fn inside<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, LabError> {

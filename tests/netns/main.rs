@@ -5,6 +5,7 @@
 //! it matters, without nginx, a test fails and says so.
 
 mod disk;
+mod keys;
 mod network;
 mod planned;
 mod service;
