@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::agent::Action;
 use crate::config::cidr;
 use crate::control::DEFAULT_SOCKET;
+use crate::daemon::log::Format;
 use crate::daemon::store::DEFAULT_DIR;
 use crate::lab;
 use crate::wire::KeyId;
@@ -125,6 +126,10 @@ pub(super) struct RunArgs {
     /// Where terms, wishes and history are kept
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(super) state: PathBuf,
+    /// How the log is written: auto, text, json or journal. `auto` is the journal where stderr leads there (fields such
+    /// as GROUP=web, PEER=beta, EVENT=peer_lost), else text on stderr
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub(super) log: Format,
 }
 
 #[derive(Debug, Args)]

@@ -49,8 +49,8 @@ pub fn main() -> ExitCode {
 
 /// The daemon: it ends when it is told to.
 fn run(args: args::RunArgs, socket: PathBuf) -> Result<Exit, Failure> {
-    let args::RunArgs { config, node, authkeys, state } = args;
-    let options = Options { config, node, authkeys, state, socket };
+    let args::RunArgs { config, node, authkeys, state, log } = args;
+    let options = Options { config, node, authkeys, state, socket, log };
     match crate::daemon::run(&options) {
         Ok(()) => Ok(Exit::Fine),
         Err(error @ (RunError::Config(_) | RunError::Keys(_))) => {

@@ -14,6 +14,7 @@ use super::clock::{Alarm, Clock};
 use super::exec::Executor;
 use super::icmp::Pinger;
 use super::link::Links;
+use super::log::Log;
 use super::netlink::{News, Watcher};
 use super::notify::Notifier;
 use super::reload::{Asker, Files, Reading, Reloader};
@@ -46,6 +47,7 @@ pub(super) struct Parts {
     pub(super) agents: Agents,
     pub(super) program: PathBuf,
     pub(super) clock: Clock,
+    pub(super) log: Log,
     pub(super) server: Server,
 }
 
@@ -56,6 +58,7 @@ pub(super) struct EventLoop {
     pub(super) agents: Agents,
     pub(super) program: PathBuf,
     pub(super) clock: Clock,
+    pub(super) log: Log,
     pub(super) server: Server,
     pub(super) node: Node,
     pub(super) inbox: VecDeque<Input>,
@@ -90,7 +93,7 @@ enum Wake {
 
 impl EventLoop {
     pub(super) fn new(parts: Parts, state: &Path) -> Result<Self, RunError> {
-        let Parts { config, keys, files, agents, program, clock, server } = parts;
+        let Parts { config, keys, files, agents, program, clock, log, server } = parts;
         let opened = Store::open(state, clock)
             .map_err(system("cannot start the thread that writes to disk"))?;
         for complaint in &opened.complaints {
@@ -128,6 +131,7 @@ impl EventLoop {
             agents,
             program,
             clock,
+            log,
             server,
         };
         tracing::info!("{}", event_loop.realtime);

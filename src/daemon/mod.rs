@@ -46,6 +46,8 @@ pub struct Options {
     pub state: PathBuf,
     /// Where the command line finds the daemon.
     pub socket: PathBuf,
+    /// How the log is written.
+    pub log: log::Format,
 }
 
 /// Why the daemon does not start, or had to end. Nothing was started or stopped by it then.
@@ -100,7 +102,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         .thread_set_mask()
         .map_err(|errno| system("cannot unblock signals")(errno.into()))?;
     exec::close_inherited_descriptors().map_err(system("cannot look at inherited descriptors"))?;
-    log::start().map_err(system("cannot start the log"))?;
+    let log = log::Log::start(options.log).map_err(system("cannot start the log"))?;
     let files = files(options)?;
     let config = config::load(&files.config, &files.node)?;
     let keys = Keys::load(&files.authkeys)?;
@@ -118,7 +120,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         let clock = Clock::start();
         // The one who has the control socket is the one daemon of this machine.
         let server = Server::bind(&options.socket)?;
-        let parts = event_loop::Parts { config, keys, files, agents, program, clock, server };
+        let parts = event_loop::Parts { config, keys, files, agents, program, clock, log, server };
         EventLoop::new(parts, &options.state)?.run().await
     })
 }
