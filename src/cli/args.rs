@@ -9,11 +9,18 @@ use clap::{Args, Parser, Subcommand};
 use crate::agent::Action;
 use crate::config::cidr;
 use crate::control::DEFAULT_SOCKET;
+use crate::daemon::log::Format;
 use crate::daemon::store::DEFAULT_DIR;
 use crate::lab;
+use crate::wire::KeyId;
 
 const EXIT_CODES: &str = "Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 the cluster is degraded (status), \
                           4 no daemon to talk to. `agent run` and `ip` end with the codes of the OCF agent API.";
+
+const KEYGEN_STEPS: &str = "To change the key of a running cluster, on every node, each step on all before the next:\n  \
+                            1. lubdub keygen --add on one, copy the file to the others, then lubdub reload\n  \
+                            2. lubdub keygen --use 2, lubdub reload   (the id that --add told)\n  \
+                            3. lubdub keygen --drop 1, lubdub reload  (once lubdub status shows that nobody signs with it)";
 
 /// Keeps a service running on exactly one of a few Linux nodes.
 #[derive(Debug, Parser)]
@@ -32,8 +39,15 @@ pub(super) enum Verb {
     Run(RunArgs),
     /// Check the configuration, the keys, the agents that it names and their parameters
     Check(CheckArgs),
-    /// Write an authkeys file with a fresh random key
+    /// Write an authkeys file with a fresh random key, or take a step of a change of keys
     Keygen(KeygenArgs),
+    /// Have the daemon read its keys again, and say what differs
+    #[command(
+        after_help = "Keys are taken up at once. One file that is not right, or keys without which a peer would be \
+                            lost, and nothing is changed. What changed in cluster.toml is named; for that the daemon \
+                            has to be restarted. `systemctl reload lubdub` and SIGHUP do the same."
+    )]
+    Reload,
     /// Show nodes, links, guard and groups: what is, what should be, and why
     #[command(
         after_help = "Ends with 3 when a group has no holder or two, is blocked or less guarded than asked for, \
@@ -112,6 +126,10 @@ pub(super) struct RunArgs {
     /// Where terms, wishes and history are kept
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(super) state: PathBuf,
+    /// How the log is written: auto, text, json or journal. `auto` is the journal where stderr leads there (fields such
+    /// as GROUP=web, PEER=beta, EVENT=peer_lost), else text on stderr
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub(super) log: Format,
 }
 
 #[derive(Debug, Args)]
@@ -129,13 +147,30 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = KEYGEN_STEPS)]
 pub(super) struct KeygenArgs {
-    /// Where to write it; `-`: stdout
+    /// The file; `-`: a fresh one to stdout
     #[arg(value_name = "FILE", default_value = DEFAULT_AUTHKEYS)]
     pub(super) file: PathBuf,
-    /// Replace a file that exists
+    #[command(flatten)]
+    pub(super) step: KeygenStep,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct KeygenStep {
+    /// Write a fresh file over one that exists
     #[arg(long)]
     pub(super) force: bool,
+    /// Add a random key to the file; nothing signs with it yet
+    #[arg(long)]
+    pub(super) add: bool,
+    /// Let this key of the file sign
+    #[arg(long = "use", value_name = "ID")]
+    pub(super) sign_with: Option<KeyId>,
+    /// Take this key out of the file
+    #[arg(long = "drop", value_name = "ID")]
+    pub(super) drop_key: Option<KeyId>,
 }
 
 #[derive(Debug, Args)]
@@ -232,6 +267,15 @@ mod tests {
     #[test]
     fn the_grammar_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn ids_of_keys() {
+        for (id, fine) in [("1", true), ("255", true), ("0", false), ("256", false), ("x", false)] {
+            let parsed = Arguments::try_parse_from(["lubdub", "keygen", "--use", id]);
+            assert_eq!(parsed.is_ok(), fine, "{id}: {parsed:?}");
+        }
+        assert!(Arguments::try_parse_from(["lubdub", "keygen", "--add", "--drop", "1"]).is_err());
     }
 
     #[test]

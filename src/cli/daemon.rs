@@ -5,7 +5,7 @@ use std::path::Path;
 use super::exit::Failure;
 use crate::cluster::io::{Command, Response};
 use crate::cluster::snapshot::Snapshot;
-use crate::control::{Answer, Client, Record, Request, Status};
+use crate::control::{Answer, Client, Record, Reload, Request, Status};
 
 /// A connection to the daemon of this node.
 #[derive(Debug)]
@@ -23,9 +23,10 @@ impl Daemon {
     pub(super) fn status(&mut self) -> Result<Status, Failure> {
         match self.client.call(&Request::Status)? {
             Answer::Status(status) => Ok(*status),
-            other @ (Answer::History(_) | Answer::Command(_) | Answer::Error { .. }) => {
-                Err(unexpected(other))
-            }
+            other @ (Answer::History(_)
+            | Answer::Reload(_)
+            | Answer::Command(_)
+            | Answer::Error { .. }) => Err(unexpected(other)),
         }
     }
 
@@ -33,9 +34,21 @@ impl Daemon {
     pub(super) fn history(&mut self, limit: u32) -> Result<Vec<Record>, Failure> {
         match self.client.call(&Request::History { limit })? {
             Answer::History(records) => Ok(records),
-            other @ (Answer::Status(_) | Answer::Command(_) | Answer::Error { .. }) => {
-                Err(unexpected(other))
-            }
+            other @ (Answer::Status(_)
+            | Answer::Reload(_)
+            | Answer::Command(_)
+            | Answer::Error { .. }) => Err(unexpected(other)),
+        }
+    }
+
+    /// Read keys and configuration again.
+    pub(super) fn reload(&mut self) -> Result<Reload, Failure> {
+        match self.client.call(&Request::Reload)? {
+            Answer::Reload(outcome) => Ok(outcome),
+            other @ (Answer::Status(_)
+            | Answer::History(_)
+            | Answer::Command(_)
+            | Answer::Error { .. }) => Err(unexpected(other)),
         }
     }
 
@@ -47,9 +60,10 @@ impl Daemon {
         match self.client.call(&Request::Command(command))? {
             Answer::Command(Response::Accepted { message, to }) => Ok((message, to)),
             Answer::Command(Response::Refused { message }) => Err(Failure::Failed(message)),
-            other @ (Answer::Status(_) | Answer::History(_) | Answer::Error { .. }) => {
-                Err(unexpected(other))
-            }
+            other @ (Answer::Status(_)
+            | Answer::History(_)
+            | Answer::Reload(_)
+            | Answer::Error { .. }) => Err(unexpected(other)),
         }
     }
 }
@@ -57,10 +71,12 @@ impl Daemon {
 fn unexpected(answer: Answer) -> Failure {
     match answer {
         Answer::Error { message } => Failure::Failed(message),
-        Answer::Status(_) | Answer::History(_) | Answer::Command(_) => Failure::Failed(
-            "the daemon answered another question: are command and daemon of the same version?"
-                .to_owned(),
-        ),
+        Answer::Status(_) | Answer::History(_) | Answer::Reload(_) | Answer::Command(_) => {
+            Failure::Failed(
+                "the daemon answered another question: are command and daemon of the same version?"
+                    .to_owned(),
+            )
+        }
     }
 }
 

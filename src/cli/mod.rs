@@ -12,6 +12,7 @@ mod history;
 mod ip;
 mod keygen;
 mod output;
+mod reload;
 mod status;
 mod view;
 mod wait;
@@ -28,7 +29,6 @@ use exit::{Exit, Failure};
 
 use crate::daemon::{Options, RunError};
 use crate::lab;
-use crate::wire::Keys;
 
 /// Does what the command line asks for, and says how it went.
 #[must_use]
@@ -49,8 +49,8 @@ pub fn main() -> ExitCode {
 
 /// The daemon: it ends when it is told to.
 fn run(args: args::RunArgs, socket: PathBuf) -> Result<Exit, Failure> {
-    let args::RunArgs { config, node, authkeys, state } = args;
-    let options = Options { config, node, authkeys, state, socket };
+    let args::RunArgs { config, node, authkeys, state, log } = args;
+    let options = Options { config, node, authkeys, state, socket, log };
     match crate::daemon::run(&options) {
         Ok(()) => Ok(Exit::Fine),
         Err(error @ (RunError::Config(_) | RunError::Keys(_))) => {
@@ -86,12 +86,8 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
             wish::confirm_dead(&mut connect()?, node, yes, patience.timeout)
         }
         Verb::Check(args) => check::check(&args),
-        Verb::Keygen(args) => {
-            let text = Keys::generate().map_err(|error| {
-                Failure::Failed(format!("the kernel has no random numbers: {error}"))
-            })?;
-            keygen::keygen(&args.file, args.force, &text)
-        }
+        Verb::Keygen(args) => keygen::keygen(&args),
+        Verb::Reload => reload::reload(&mut connect()?),
         Verb::Agent(verb) => agent::agent(verb),
         Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
         Verb::Ip(verb) => ip::ip(verb),

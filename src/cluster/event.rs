@@ -9,7 +9,7 @@ use super::guard::{Doubt, Evidence};
 use super::placement::Reason;
 use crate::agent::{Action, Outcome};
 use crate::config::Section;
-use crate::wire::{Incarnation, Mac, Term};
+use crate::wire::{Incarnation, KeyId, KeysChange, Mac, Term};
 
 /// How loud an event is: the levels of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -284,6 +284,22 @@ pub enum Event {
         peer: String,
         /// Which; none: all agree.
         sections: Vec<Section>,
+    },
+    /// A peer signs with another key than before.
+    PeerKey {
+        /// Which.
+        peer: String,
+        /// The id of the key that signs now.
+        key: KeyId,
+        /// The one before.
+        before: KeyId,
+    },
+    /// This node read its keys again, and uses others from now on.
+    KeysChanged {
+        /// Who asked.
+        author: String,
+        /// What is otherwise.
+        change: KeysChange,
     },
     /// A datagram was refused; told at the first, the tenth, the hundredth of a kind.
     DatagramRefused {

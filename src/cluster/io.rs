@@ -10,7 +10,7 @@ use super::event::Event;
 use super::time::Instant;
 use crate::agent::{Action, Outcome};
 use crate::config::{Address, LinkId, NodeId, ResourceId};
-use crate::wire::{GroupTag, Heartbeat, Mac, Term, Wish};
+use crate::wire::{GroupTag, Heartbeat, KeyId, KeysChange, Mac, Term, Wish};
 
 /// Names one request of the core. Answered exactly once; never used twice in one life of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub enum Input {
         link: LinkId,
         /// Its sender: never this node.
         from: NodeId,
+        /// The key that signed it. Only for status and history.
+        key: KeyId,
         /// This node's wall clock at its arrival, microseconds since the Unix epoch. Only for the offset in status.
         wall_us: u64,
         /// What it says.
@@ -106,6 +108,13 @@ pub enum Input {
         unix_ms: u64,
         /// What.
         command: Command,
+    },
+    /// This node uses other keys from now on.
+    KeysChanged {
+        /// Who had them read again, as the system names the user; `SIGHUP` for the signal.
+        author: String,
+        /// What is otherwise.
+        change: KeysChange,
     },
     /// The daemon was told to end (SIGTERM).
     Shutdown,

@@ -4,10 +4,12 @@
 //! own, hash maps or async: what it knows comes in as an [`Input`](io::Input), what it wants goes out as an
 //! [`Output`](io::Output). The daemon drives it, and so does the simulation.
 
+pub mod counts;
 pub mod event;
 mod group;
 pub mod guard;
 pub mod io;
+mod keys;
 mod node;
 mod outbox;
 mod peer;
@@ -19,5 +21,6 @@ mod text;
 pub mod time;
 mod wishes;
 
+pub use keys::KeyConflict;
 pub use node::{Node, Timer};
 pub use text::{DoubtAbout, Span};

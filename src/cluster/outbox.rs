@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::counts::Counts;
 use super::event::Event;
 use super::io::{OpId, Output};
 use super::time::Instant;
@@ -30,6 +31,7 @@ pub(super) struct Outbox {
     pushed: u64,
     next_op: u64,
     asked: BTreeMap<OpId, Asked>,
+    counts: Counts,
 }
 
 impl Outbox {
@@ -39,9 +41,15 @@ impl Outbox {
         self.queue.push_back(output);
     }
 
-    /// Queue an event.
+    /// Queue an event, and count it.
     pub(super) fn emit(&mut self, event: Event) {
+        self.counts.note(&event);
         self.push(Output::Emit(event));
+    }
+
+    /// What was told of so far.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Queue a request, made with its fresh id.

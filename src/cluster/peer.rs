@@ -16,8 +16,8 @@ use super::sent::Sent;
 use super::time::Instant;
 use crate::config::{GroupId, LinkId, NodeId, Timing};
 use crate::wire::{
-    Candidate, Echo, GroupReport, Header, Heard, Incarnation, MAX_CANDIDATES, Mac, NodeTag, Nonce,
-    Phase, PingSight, Sequence, Window,
+    Candidate, Echo, GroupReport, Header, Heard, Incarnation, KeyId, MAX_CANDIDATES, Mac, NodeTag,
+    Nonce, Phase, PingSight, Sequence, Window,
 };
 
 /// How a peer is.
@@ -51,6 +51,8 @@ pub(super) struct Said {
     counted_from: BTreeMap<GroupId, Instant>,
     pub(super) ping: Option<PingSight>,
     pub(super) unknown_version: Option<u16>,
+    /// The key that signed the newest of them.
+    pub(super) key: Option<KeyId>,
 }
 
 /// One link to a peer.

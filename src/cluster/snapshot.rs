@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::counts::Counts;
 use super::guard::{Doubt, GuardLevel};
 use super::io::Reject;
 use super::placement::{Reason, Unable};
 use crate::config::Section;
-use crate::wire::{Phase, Run, Term};
+use crate::wire::{KeyId, Phase, Run, Term};
 
 /// The core at one moment, in the configuration's names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub refused: BTreeMap<Reject, u64>,
     /// What could not be written to disk.
     pub disk: Option<String>,
+    /// How often things happened since the daemon's start.
+    pub counts: Counts,
 }
 
 /// A node, as this one sees it.
@@ -98,6 +101,8 @@ pub struct PeerView {
     pub differs: Vec<Section>,
     /// Its version of the wire's body, where this node cannot read it.
     pub unknown_version: Option<u16>,
+    /// The key that signed its newest heartbeat.
+    pub key: Option<KeyId>,
 }
 
 /// A link to a peer.

@@ -85,6 +85,7 @@ impl Event {
             Self::GroupStopped { .. } | Self::GroupUnblocked { .. } | Self::PeerRuns { .. } => {
                 Level::Info
             }
+            Self::PeerKey { .. } | Self::KeysChanged { .. } => Level::Info,
             Self::Wished { .. } | Self::Leaving => Level::Info,
         }
     }
@@ -254,6 +255,12 @@ impl fmt::Display for Event {
                 "the configuration of {peer} differs in {}; copy one cluster.toml to all nodes",
                 sections(differ)
             ),
+            Self::PeerKey { peer, key, before } => {
+                write!(f, "{peer} signs with key {key} now, no longer with key {before}")
+            }
+            Self::KeysChanged { author, change } => {
+                write!(f, "{author} had the keys read again: {change}")
+            }
             Self::DatagramRefused { why, source, count } => {
                 write!(f, "refused a datagram from {source}: {why} (so far {count})")?;
                 why.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
@@ -458,9 +465,9 @@ impl Reject {
                 "if that is a node of this cluster, give it the same `cluster` and keys; else give one of the two \
                  clusters another `group` or `port`",
             ),
-            Self::UnknownKey | Self::BadTag => {
-                Some("copy one authkeys file to all nodes; if they agree, someone forges")
-            }
+            Self::UnknownKey | Self::BadTag => Some(
+                "copy one authkeys file to all nodes, then lubdub reload; if they agree, someone forges",
+            ),
             Self::UnknownNode => Some("name that node in cluster.toml, or stop lubdub on it"),
             Self::OwnName => {
                 Some("two machines run under this node's name: give one of them another --node")

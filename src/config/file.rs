@@ -14,6 +14,7 @@ use super::group::{self, View};
 use super::guard;
 use super::heartbeat;
 use super::links::links;
+use super::metrics;
 use super::problem::{ConfigErrors, Problem};
 use super::read::{Source, Table, hint};
 use super::types::{Config, Digests, Group, Node};
@@ -25,7 +26,7 @@ const MAX_GROUPS: usize = 1024;
 /// Bytes of a file: a hundred times what a large cluster needs.
 const MAX_BYTES: usize = 1 << 20;
 
-pub(super) const KEYS: &[&str] = &["cluster", "heartbeat", "node", "guard", "group"];
+pub(super) const KEYS: &[&str] = &["cluster", "heartbeat", "node", "guard", "group", "metrics"];
 pub(super) const NODE_KEYS: &[&str] = &["name", "address"];
 
 /// A valid configuration file, as every node of it sees it.
@@ -196,6 +197,7 @@ fn config(top: &Table<'_>, nodes: &[NodeEntry<'_>], me: NodeId, view: View<'_>) 
     let links = heartbeat.as_ref().and_then(|table| links(table, nodes, view, &mut addresses));
     let guard = guard::guard(top, nodes.len(), &mut addresses);
     let groups = groups(top, view, &mut addresses);
+    let metrics = metrics::metrics(top, view);
     Some(Config {
         cluster: cluster?.to_owned(),
         me,
@@ -208,6 +210,7 @@ fn config(top: &Table<'_>, nodes: &[NodeEntry<'_>], me: NodeId, view: View<'_>) 
             .collect(),
         guard: guard?,
         groups: groups?,
+        metrics: metrics?,
         digests: Digests([0; 4]),
     })
 }

@@ -12,6 +12,7 @@ mod guard;
 mod heartbeat;
 mod ids;
 mod links;
+mod metrics;
 mod problem;
 mod read;
 #[cfg(test)]

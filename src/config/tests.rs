@@ -421,6 +421,42 @@ fn a_file_that_cannot_be_read_is_told() {
     assert_eq!(load(&path, "beta").unwrap().me, NodeId(1));
 }
 
+#[test]
+fn metrics_are_off_or_for_this_machine_or_as_it_is_written() {
+    let at =
+        |text: &str, node: &str| file(&format!("{PAIR}{text}")).for_node(node).unwrap().metrics;
+    assert_eq!(at("", "alpha"), None);
+    for (text, listen) in [
+        ("[metrics]", "127.0.0.1:9694"),
+        ("[metrics]\nlisten = \"0.0.0.0:80\"", "0.0.0.0:80"),
+        ("[metrics]\nlisten = \"[::1]:9694\"", "[::1]:9694"),
+        ("[metrics]\nlisten = { alpha = \"10.0.0.1:1\", beta = \"10.0.0.2:1\" }", "10.0.0.1:1"),
+    ] {
+        assert_eq!(at(text, "alpha"), Some(listen.parse().unwrap()), "{text}");
+    }
+    let line = PAIR.lines().count() + 2;
+    for (value, words) in [
+        ("9694", "found an integer; write a string"),
+        ("\":9694\"", "no address with a port ... 127.0.0.1:9694 ... for everybody"),
+        ("\"localhost:9694\"", "no address with a port"),
+        ("\"127.0.0.1:0\"", "no address with a port"),
+        ("{ alpha = \"10.0.0.1:1\" }", "has nothing for `beta`"),
+    ] {
+        let text = format!("{PAIR}[metrics]\nlisten = {value}");
+        assert_errors(&text, &[&format!("{line}: {words}")]);
+    }
+}
+
+#[test]
+fn what_changed_is_told_by_section() {
+    let config = |text: &str| file(text).for_node("alpha").unwrap();
+    let former = config(&format!("{PAIR}{GROUP}"));
+    assert_eq!(former.changed_in(&config(&format!("# other words\n{PAIR}{GROUP}"))), [""; 0]);
+    let newer = PAIR.replace("\"web\"", "\"www\"").replace("arp = true\n", "");
+    let newer = config(&format!("{newer}[metrics]\n"));
+    assert_eq!(former.changed_in(&newer), ["cluster", "[guard]", "[[group]]", "[metrics]"]);
+}
+
 const SAMPLE: &str = include_str!("../../etc/cluster.toml");
 
 #[test]
@@ -448,6 +484,7 @@ fn the_sample_is_valid_and_complete() {
         group::KEYS,
         group::RESOURCE_KEYS,
         group::TIMEOUT_KEYS,
+        metrics::KEYS,
     ];
     for key in tables.into_iter().flatten() {
         let is_shown =

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub struct Config {
     pub guard: Guard,
     /// Groups, in file order.
     pub groups: Vec<Group>,
+    /// Where this node serves its metrics; `None`: nowhere. Of no concern to other nodes, so it has no digest.
+    pub metrics: Option<SocketAddr>,
     /// Digest of each section, equal on nodes whose files say the same.
     pub digests: Digests,
 }
@@ -244,6 +246,16 @@ impl Digests {
 }
 
 impl Config {
+    /// Where a newer configuration of the same node says something else, as it is written in the file.
+    #[must_use]
+    pub fn changed_in(&self, newer: &Self) -> Vec<String> {
+        let cluster = (self.cluster != newer.cluster).then(|| "cluster".to_owned());
+        let sections = self.digests.differing(newer.digests.0);
+        let metrics = (self.metrics != newer.metrics).then(|| "[metrics]".to_owned());
+        let sections = sections.iter().map(ToString::to_string);
+        cluster.into_iter().chain(sections).chain(metrics).collect()
+    }
+
     /// The cluster's name on the wire.
     #[must_use]
     pub fn cluster_tag(&self) -> ClusterTag {

@@ -8,7 +8,7 @@ mod protocol;
 mod server;
 
 pub use client::{Client, ClientError};
-pub use protocol::{Answer, DaemonFacts, KeyIds, Record, Request, Status, rfc3339};
+pub use protocol::{Answer, DaemonFacts, KeyIds, Record, Reload, Request, Status, rfc3339};
 pub use server::{BindError, Call, GROUP, Server};
 
 /// Where the daemon listens unless told otherwise.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::event::Event;
 use crate::cluster::io::{Command, Response};
 use crate::cluster::snapshot::Snapshot;
+use crate::wire::{KeyId, KeysChange};
 
 /// What the command line asks: `"status"`, `{"history":{"limit":100}}`, `{"command":{"standby":{"node":"alpha"}}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub enum Request {
         /// At most so many records.
         limit: u32,
     },
+    /// Read keys and configuration again.
+    Reload,
     /// An operator's wish, for the core.
     Command(Command),
 }
@@ -29,12 +32,32 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::History`]: oldest first.
     History(Vec<Record>),
+    /// To [`Request::Reload`].
+    Reload(Reload),
     /// To [`Request::Command`].
     Command(Response),
     /// The request was not understood or not permitted; says what to do.
     Error {
         /// Why.
         message: String,
+    },
+}
+
+/// What came of reading keys and configuration again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reload {
+    /// The daemon uses what the files say, as far as it can without a restart.
+    Applied {
+        /// What is otherwise about the keys.
+        keys: KeysChange,
+        /// Where cluster.toml says something that only a restart of the daemon applies.
+        restart: Vec<String>,
+    },
+    /// Nothing was changed.
+    Refused {
+        /// Everything that stands against it; each says what to do.
+        problems: Vec<String>,
     },
 }
 
@@ -68,9 +91,9 @@ pub struct DaemonFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyIds {
     /// It signs with this one.
-    pub sending: u8,
+    pub sending: KeyId,
     /// It accepts these.
-    pub accepted: Vec<u8>,
+    pub accepted: Vec<KeyId>,
 }
 
 /// One line of the history: `{"time":"2026-01-02T03:04:05.678Z","unix_ms":…,"event":"peer_lost","peer":"alpha",…}`.

@@ -321,11 +321,13 @@ impl Caller {
         let request = serde_json::from_slice(line)
             .map_err(|error| refusal(&format!("not a request that this daemon knows: {error}")))?;
         match request {
-            Request::Command(_) if !self.may_command => Err(refusal(&format!(
+            Request::Command(_) | Request::Reload if !self.may_command => Err(refusal(&format!(
                 "{} may not command the daemon: only root and the members of the group {GROUP} may",
                 self.name
             ))),
-            Request::Command(_) | Request::Status | Request::History { .. } => Ok(request),
+            Request::Command(_) | Request::Reload | Request::Status | Request::History { .. } => {
+                Ok(request)
+            }
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What the core asks for, done. Nothing here waits, and nothing here decides.
 
 use super::event_loop::EventLoop;
-use super::log;
 use crate::agent::{Call, Outcome};
 use crate::cluster::io::{Destination, Input, OpId, Output, RenewOutcome};
 use crate::cluster::time::Instant;
@@ -45,7 +44,7 @@ impl EventLoop {
                 self.server.answer(client, Answer::Command(response));
             }
             Output::Emit(event) => {
-                log::event(&event);
+                self.log.event(&event);
                 self.store.append(Record::new(self.clock.unix_ms(), event));
             }
             Output::Remember(memory) => self.store.remember(memory),

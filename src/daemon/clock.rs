@@ -22,6 +22,12 @@ pub fn boottime_us() -> u64 {
     read(ClockId::CLOCK_BOOTTIME)
 }
 
+/// The wall clock, milliseconds since the Unix epoch. Shown and stamped, never decided upon.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    read(ClockId::CLOCK_REALTIME) / 1000
+}
+
 #[expect(
     clippy::expect_used,
     reason = "clock_gettime(2) of a clock that Linux always has fails on bad arguments only"
@@ -72,7 +78,7 @@ impl Clock {
     /// The wall clock, milliseconds since the Unix epoch.
     #[must_use]
     pub fn unix_ms(self) -> u64 {
-        self.unix_us() / 1000
+        unix_ms()
     }
 }
 

@@ -14,8 +14,10 @@ use super::clock::{Alarm, Clock};
 use super::exec::Executor;
 use super::icmp::Pinger;
 use super::link::Links;
+use super::log::Log;
 use super::netlink::{News, Watcher};
 use super::notify::Notifier;
+use super::reload::{Asker, Files, Reading, Reloader};
 use super::store::Store;
 use super::{RunError, realtime, system};
 use crate::agent::Agents;
@@ -40,9 +42,12 @@ const LOOK_AFTER: Duration = Duration::from_secs(10);
 pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) keys: Keys,
+    /// Where both came from.
+    pub(super) files: Files,
     pub(super) agents: Agents,
     pub(super) program: PathBuf,
     pub(super) clock: Clock,
+    pub(super) log: Log,
     pub(super) server: Server,
 }
 
@@ -53,6 +58,7 @@ pub(super) struct EventLoop {
     pub(super) agents: Agents,
     pub(super) program: PathBuf,
     pub(super) clock: Clock,
+    pub(super) log: Log,
     pub(super) server: Server,
     pub(super) node: Node,
     incarnation: Incarnation,
@@ -66,8 +72,10 @@ pub(super) struct EventLoop {
     pub(super) exiting: bool,
     watcher: Watcher,
     alarm: Alarm,
+    reloader: Reloader,
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
     realtime: realtime::Report,
     next_retry: crate::cluster::time::Instant,
     waiting: BTreeSet<LinkId>,
@@ -80,11 +88,13 @@ enum Wake {
     Input(Input),
     Call(Call),
     News(News),
+    HangUp,
+    Reading(Box<Reading>),
 }
 
 impl EventLoop {
     pub(super) fn new(parts: Parts, state: &Path) -> Result<Self, RunError> {
-        let Parts { config, keys, agents, program, clock, server } = parts;
+        let Parts { config, keys, files, agents, program, clock, log, server } = parts;
         let opened = Store::open(state, clock)
             .map_err(system("cannot start the thread that writes to disk"))?;
         for complaint in &opened.complaints {
@@ -112,6 +122,8 @@ impl EventLoop {
             alarm: Alarm::new(clock).map_err(system("cannot make a timer"))?,
             terminate: catch(SignalKind::terminate())?,
             interrupt: catch(SignalKind::interrupt())?,
+            hang_up: catch(SignalKind::hangup())?,
+            reloader: Reloader::new(files),
             // The last thing: threads that were started before stay as they are, and so do the agents they start.
             realtime: realtime::raise(),
             next_retry: clock.now() + RETRY,
@@ -121,6 +133,7 @@ impl EventLoop {
             agents,
             program,
             clock,
+            log,
             server,
         };
         tracing::info!("{}", event_loop.realtime);
@@ -141,6 +154,8 @@ impl EventLoop {
                 Wake::Input(input) => self.inbox.push_back(input),
                 Wake::Call(call) => self.call(call),
                 Wake::News(news) => self.news(&news),
+                Wake::HangUp => self.reloader.ask(Asker::Signal),
+                Wake::Reading(reading) => self.reload(*reading),
             }
         }
         self.report("service manager", |notifier| notifier.stopping());
@@ -249,6 +264,8 @@ impl EventLoop {
             news = self.watcher.next() => Wake::News(news?),
             _ = self.terminate.recv() => Wake::Input(Input::Shutdown),
             _ = self.interrupt.recv() => Wake::Input(Input::Shutdown),
+            _ = self.hang_up.recv() => Wake::HangUp,
+            reading = self.reloader.next() => Wake::Reading(Box::new(reading)),
         };
         Ok(wake)
     }
@@ -292,6 +309,7 @@ impl EventLoop {
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 self.server.answer(client, Answer::History(self.store.history(limit)));
             }
+            Request::Reload => self.reloader.ask(Asker::Client(client, author)),
             Request::Command(command) => {
                 let unix_ms = self.clock.unix_ms();
                 self.inbox.push_back(Input::Command { client, author, unix_ms, command });
@@ -300,7 +318,7 @@ impl EventLoop {
     }
 
     fn status(&self) -> Status {
-        let accepted = self.keys.ids().map(crate::wire::KeyId::get).collect();
+        let accepted = self.keys.ids().collect();
         let drops = self.links.drops();
         Status {
             snapshot: self.node.snapshot(self.clock.now()),
@@ -309,7 +327,7 @@ impl EventLoop {
                 pid: std::process::id(),
                 realtime: self.realtime.shortcomings(),
                 kernel_drops: drops.peers,
-                keys: KeyIds { sending: self.keys.sending_id().get(), accepted },
+                keys: KeyIds { sending: self.keys.sending_id(), accepted },
                 time: rfc3339(self.clock.unix_ms()),
             },
         }

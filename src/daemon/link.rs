@@ -25,7 +25,7 @@ use self::end::{End, Level};
 use crate::cluster::io::{Destination, Input, LinkState, Reject};
 use crate::config::{Config, LinkId, NodeId};
 use crate::daemon::netlink::{Netlink, NetlinkError};
-use crate::wire::{self, Incarnation, Keys, OpenError};
+use crate::wire::{self, Incarnation, Keys, OpenError, Opened};
 
 /// Datagrams that are read from one peer's socket before the next has its turn.
 const TURN: usize = 8;
@@ -55,8 +55,8 @@ impl Datagram {
         keys: &Keys,
         wall_us: u64,
     ) -> Option<Input> {
-        let heartbeat = match wire::open(&self.bytes, keys, config.cluster_tag()) {
-            Ok(heartbeat) => heartbeat,
+        let Opened { key, heartbeat } = match wire::open(&self.bytes, keys, config.cluster_tag()) {
+            Ok(opened) => opened,
             Err(error) => return Some(self.rejected(config, error.into())),
         };
         Some(match config.node_by_tag(heartbeat.header.sender) {
@@ -64,7 +64,8 @@ impl Datagram {
             Some(from) if from == config.me && heartbeat.header.incarnation == me => return None,
             Some(from) if from == config.me => self.rejected(config, Reject::OwnName),
             Some(from) => {
-                Input::Received { link: self.link, from, wall_us, heartbeat: Box::new(heartbeat) }
+                let heartbeat = Box::new(heartbeat);
+                Input::Received { link: self.link, from, key, wall_us, heartbeat }
             }
         })
     }

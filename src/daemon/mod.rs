@@ -16,6 +16,7 @@ pub mod notify;
 pub mod packet;
 mod readiness;
 pub mod realtime;
+mod reload;
 pub mod store;
 
 use std::io;
@@ -25,11 +26,12 @@ use nix::sys::signal::SigSet;
 use thiserror::Error;
 
 use crate::agent::Agents;
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{self, ConfigErrors};
 use crate::control::{BindError, Server};
 use crate::wire::{Keys, LoadError};
 use clock::Clock;
 use event_loop::EventLoop;
+use reload::Files;
 
 /// What `lubdub run` is told.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub struct Options {
     pub state: PathBuf,
     /// Where the command line finds the daemon.
     pub socket: PathBuf,
+    /// How the log is written.
+    pub log: log::Format,
 }
 
 /// Why the daemon does not start, or had to end. Nothing was started or stopped by it then.
@@ -98,31 +102,35 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         .thread_set_mask()
         .map_err(|errno| system("cannot unblock signals")(errno.into()))?;
     exec::close_inherited_descriptors().map_err(system("cannot look at inherited descriptors"))?;
-    log::start().map_err(system("cannot start the log"))?;
-    let (config, keys) = (load_config(options)?, Keys::load(&options.authkeys)?);
+    let log = log::Log::start(options.log).map_err(system("cannot start the log"))?;
+    let files = files(options)?;
+    let config = config::load(&files.config, &files.node)?;
+    let keys = Keys::load(&files.authkeys)?;
     let program = std::env::current_exe().map_err(system("cannot find the lubdub program"))?;
     let agents =
         Agents::of_program(&program, std::env::var_os(crate::agent::AGENTS_VARIABLE).as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
+        // They look up users and read files: nothing that may run before everything else.
+        .on_thread_start(realtime::lower)
         .build()
         .map_err(system("cannot start the event loop"))?;
     runtime.block_on(async {
         let clock = Clock::start();
         // The one who has the control socket is the one daemon of this machine.
         let server = Server::bind(&options.socket)?;
-        let parts = event_loop::Parts { config, keys, agents, program, clock, server };
+        let parts = event_loop::Parts { config, keys, files, agents, program, clock, log, server };
         EventLoop::new(parts, &options.state)?.run().await
     })
 }
 
-fn load_config(options: &Options) -> Result<Config, RunError> {
-    let name = match &options.node {
+fn files(options: &Options) -> Result<Files, RunError> {
+    let node = match &options.node {
         Some(name) => name.clone(),
         None => host_name()?,
     };
-    Ok(config::load(&options.config, &name)?)
+    Ok(Files { config: options.config.clone(), node, authkeys: options.authkeys.clone() })
 }
 
 /// The host's name up to its first dot: the node that this machine is unless told otherwise.

@@ -13,12 +13,16 @@ use nix::libc;
 use nix::sys::mman::{MlockAllFlags, mlockall, munlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use thread_priority::{
-    Error as PriorityError, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue,
-    ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    Error as PriorityError, NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy,
+    ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
 };
 
 /// Above everything of normal priority, below the kernel's own threads (50) and whatever an administrator raised.
 const PRIORITY: u8 = 10;
+
+/// What the crate of priorities makes nice 0 of: it spreads the values from 0 to 99 over 19 to -20.
+const NICE_0: u8 = 48;
 
 /// Killed for want of memory almost last: a dead daemon is a takeover.
 const OOM_SCORE: i16 = -900;
@@ -74,6 +78,18 @@ impl fmt::Display for Report {
 #[must_use]
 pub fn raise() -> Report {
     Report { memory: lock_memory(), scheduling: raise_thread(), oom: spare_from_oom() }
+}
+
+/// Takes the raised priority back from the calling thread, which inherited it.
+pub fn lower() {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+    let lowered = ThreadPriorityValue::try_from(NICE_0).map(|value| {
+        let priority = ThreadPriority::Crossplatform(value);
+        set_thread_priority_and_policy(thread_native_id(), priority, policy)
+    });
+    if !matches!(lowered, Ok(Ok(()))) {
+        tracing::debug!(?lowered, "a thread keeps the priority of the loop");
+    }
 }
 
 /// `MCL_ONFAULT` locks what is used, not what is mapped: 1.8 MiB rather than 4.8.
@@ -141,11 +157,16 @@ mod tests {
     use super::*;
     use crate::daemon::namespace;
 
-    /// The kernel's own view of this thread: its policy and priority (fields 41 and 40 of proc_pid_stat(5)).
-    fn scheduling() -> (String, String) {
+    /// The kernel's own view of this thread, by number of a field in proc_pid_stat(5) after the second.
+    fn stat_field(number: usize) -> String {
         let stat = fs::read_to_string("/proc/thread-self/stat").unwrap();
         let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        (fields[38].to_owned(), fields[37].to_owned())
+        fields[number - 3].to_owned()
+    }
+
+    /// Policy and priority.
+    fn scheduling() -> (String, String) {
+        (stat_field(41), stat_field(40))
     }
 
     fn locked_kib() -> u64 {
@@ -173,6 +194,16 @@ mod tests {
             policy == fifo && priority == PRIORITY.to_string(),
             "{report}"
         );
+        let (former_nice, policy, nice) = std::thread::spawn(|| {
+            let former_nice = stat_field(19);
+            lower();
+            (former_nice, stat_field(41), stat_field(19))
+        })
+        .join()
+        .unwrap();
+        assert_eq!(policy, libc::SCHED_OTHER.to_string());
+        // Tests may run with less priority than they can give back.
+        assert!(nice == "0" || nice == former_nice, "{nice} after {former_nice}");
         let score = fs::read_to_string(OOM_FILE).unwrap();
         assert_eq!(report.oom.is_ok(), score.trim() == OOM_SCORE.to_string(), "{report}");
         // Allocations go on, whatever was locked.

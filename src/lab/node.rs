@@ -219,6 +219,14 @@ impl Node {
         self.signal_daemon(Signal::SIGCONT)
     }
 
+    /// Has the daemon read its files again (SIGHUP).
+    ///
+    /// # Errors
+    /// If none runs.
+    pub fn hang_up_daemon(&self) -> Result<(), LabError> {
+        self.signal_daemon(Signal::SIGHUP)
+    }
+
     /// Asks the daemon to end (SIGTERM) and waits until it has.
     ///
     /// # Errors
@@ -343,7 +351,10 @@ impl Node {
     }
 
     /// Does something in its namespaces.
-    pub(super) fn inside<R: Send + 'static>(
+    ///
+    /// # Errors
+    /// Without power.
+    pub fn inside<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, LabError> {

@@ -6,7 +6,7 @@ use sha2::Sha256;
 use thiserror::Error;
 
 use super::header::{self, FIXED_LEN, Frame, Prefix, Unwritable};
-use super::{Body, ClusterTag, Header, Heartbeat, Keys, body};
+use super::{Body, ClusterTag, Header, Heartbeat, KeyId, Keys, body};
 
 /// Bytes of the largest datagram (its UDP payload): no link has to fragment it, nor a tunnel that the link goes through.
 pub const MAX_DATAGRAM: usize = 1200;
@@ -52,6 +52,15 @@ pub enum OpenError {
     BadTag,
 }
 
+/// A datagram that is authentic and well formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The key that signed it.
+    pub key: KeyId,
+    /// What it says.
+    pub heartbeat: Heartbeat,
+}
+
 /// Lays, encodes and signs a heartbeat; `wall_us` takes the place of the header's own wall clock.
 ///
 /// # Errors
@@ -90,7 +99,7 @@ pub fn seal(
 ///
 /// # Errors
 /// If it is not a well-formed datagram of this cluster, signed with one of these keys.
-pub fn open(datagram: &[u8], keys: &Keys, cluster: ClusterTag) -> Result<Heartbeat, OpenError> {
+pub fn open(datagram: &[u8], keys: &Keys, cluster: ClusterTag) -> Result<Opened, OpenError> {
     if datagram.len() < MIN_DATAGRAM || datagram.len() > MAX_DATAGRAM {
         return Err(OpenError::Malformed);
     }
@@ -98,10 +107,12 @@ pub fn open(datagram: &[u8], keys: &Keys, cluster: ClusterTag) -> Result<Heartbe
     if prefix.cluster != cluster {
         return Err(OpenError::ForeignCluster);
     }
-    let mac = keys.mac(prefix.key, cluster).ok_or(OpenError::UnknownKey { id: prefix.key })?;
+    let (key, mac) =
+        keys.mac(prefix.key, cluster).ok_or(OpenError::UnknownKey { id: prefix.key })?;
     let (signed, tag) = datagram.split_last_chunk::<TAG_LEN>().ok_or(OpenError::Malformed)?;
     mac.chain_update(signed).verify_slice(tag).map_err(|_mac_error| OpenError::BadTag)?;
-    decode(signed).ok_or(OpenError::Malformed)
+    let heartbeat = decode(signed).ok_or(OpenError::Malformed)?;
+    Ok(Opened { key, heartbeat })
 }
 
 /// The cluster that a datagram names, if it looks like one of lubdub's. Anybody can have written that.

@@ -13,19 +13,38 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, ParseIntError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use thiserror::Error;
 
+pub use self::edit::EditError;
 use super::ClusterTag;
 
+mod edit;
+
 /// Names a key in the file and on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KeyId(NonZeroU8);
+
+impl From<NonZeroU8> for KeyId {
+    fn from(id: NonZeroU8) -> Self {
+        Self(id)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
 
 impl KeyId {
     /// Its number.
@@ -165,6 +184,27 @@ pub enum LoadError {
     },
 }
 
+/// What one set of keys has otherwise than a former one. Names ids only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysChange {
+    /// Accepted from now on.
+    pub added: Vec<KeyId>,
+    /// No longer accepted.
+    pub dropped: Vec<KeyId>,
+    /// Another key under the same id.
+    pub replaced: Vec<KeyId>,
+    /// The id that signed, and the one that signs now, where they differ.
+    pub signs: Option<(KeyId, KeyId)>,
+}
+
+impl KeysChange {
+    /// Whether both sets are the same.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// All keys of a file. Shows its ids, never its keys.
 #[derive(Clone)]
 pub struct Keys {
@@ -233,15 +273,32 @@ impl Keys {
     /// # Errors
     /// If the kernel has no random numbers.
     pub fn generate() -> Result<String, getrandom::Error> {
-        let mut key = [0_u8; MIN_KEY];
-        getrandom::fill(&mut key)?;
-        let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = random_key()?;
         Ok(format!(
             "# The shared keys of a lubdub cluster: the same file on every node, owned by root, mode 0600.\n\
              # `auth` names the key that signs; all keys are accepted.\n\
              auth 1\n\
              1 {METHOD} {key}\n"
         ))
+    }
+
+    /// What these keys have otherwise than former ones.
+    #[must_use]
+    pub fn change_from(&self, former: &Self) -> KeysChange {
+        let only_in = |one: &Self, other: &Self| {
+            one.ids().filter(|id| !other.all.contains_key(id)).collect::<Vec<_>>()
+        };
+        let replaced = |id: &KeyId| {
+            let (old, new) = (former.all.get(id), self.all.get(id));
+            old.zip(new).is_some_and(|(old, new)| !old.is_same(new))
+        };
+        let signs = (former.sending_id, self.sending_id);
+        KeysChange {
+            added: only_in(self, former),
+            dropped: only_in(former, self),
+            replaced: self.ids().filter(replaced).collect(),
+            signs: (signs.0 != signs.1).then_some(signs),
+        }
     }
 
     /// The key that signs.
@@ -260,10 +317,10 @@ impl Keys {
         self.sending.mac(cluster)
     }
 
-    /// What verifies a datagram of this cluster that names this key.
-    pub(super) fn mac(&self, id: u8, cluster: ClusterTag) -> Option<Hmac<Sha256>> {
+    /// What verifies a datagram of this cluster that names this key, and that key's id.
+    pub(super) fn mac(&self, id: u8, cluster: ClusterTag) -> Option<(KeyId, Hmac<Sha256>)> {
         let id = NonZeroU8::new(id).map(KeyId)?;
-        self.all.get(&id).map(|secret| secret.mac(cluster))
+        self.all.get(&id).map(|secret| (id, secret.mac(cluster)))
     }
 }
 
@@ -288,6 +345,11 @@ impl Secret {
         Self(state.chain_update(b"lubdub heartbeat "))
     }
 
+    /// Whether both were made from the same key, whatever it was written as.
+    fn is_same(&self, other: &Self) -> bool {
+        self.0.clone().finalize() == other.0.clone().finalize()
+    }
+
     /// A state keyed for one cluster, so that one shared key on two clusters is two keys.
     fn mac(&self, cluster: ClusterTag) -> Hmac<Sha256> {
         let derived = self.0.clone().chain_update(cluster.0).finalize().into_bytes();
@@ -298,6 +360,13 @@ impl Secret {
         }
         Hmac::new(&block)
     }
+}
+
+/// A new key as it is written.
+fn random_key() -> Result<String, getrandom::Error> {
+    let mut key = [0_u8; MIN_KEY];
+    getrandom::fill(&mut key)?;
+    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn check_access(path: &Path, mode: u32, owner: u32, me: u32) -> Result<(), LoadError> {
@@ -312,7 +381,7 @@ fn check_access(path: &Path, mode: u32, owner: u32, me: u32) -> Result<(), LoadE
 }
 
 fn parse_id(word: &str, line: usize) -> Result<KeyId, KeysError> {
-    word.parse().map(KeyId).map_err(|_not_an_id| KeysError::Shape { line })
+    word.parse().map_err(|_not_an_id| KeysError::Shape { line })
 }
 
 fn parse_key(word: &str, line: usize) -> Result<Vec<u8>, KeysError> {

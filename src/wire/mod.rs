@@ -8,8 +8,8 @@ mod keys;
 mod message;
 mod window;
 
-pub use codec::{MAX_DATAGRAM, MIN_DATAGRAM, OpenError, SealError, cluster_of, open, seal};
+pub use codec::{MAX_DATAGRAM, MIN_DATAGRAM, OpenError, Opened, SealError, cluster_of, open, seal};
 pub use header::MAGIC;
-pub use keys::{KeyId, Keys, KeysError, LoadError};
+pub use keys::{EditError, KeyId, Keys, KeysChange, KeysError, LoadError};
 pub use message::*;
 pub use window::Window;

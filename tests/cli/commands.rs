@@ -2,8 +2,8 @@
 
 use lubdub::cluster::io::{Command, Response};
 use lubdub::cluster::snapshot::NodeState;
-use lubdub::control::{Answer, Request, Status};
-use lubdub::wire::{Run, Term};
+use lubdub::control::{Answer, Reload, Request, Status};
+use lubdub::wire::{KeysChange, Run, Term};
 
 use crate::player::{Player, fine};
 
@@ -35,7 +35,7 @@ fn mover() -> Player {
             steps = Some([Run::Stopping, Run::Claiming, Run::Starting, Run::Started].into_iter());
             accepted("web moves to beta", Some("beta"))
         }
-        Request::History { .. } => Answer::History(Vec::new()),
+        Request::History { .. } | Request::Reload => Answer::History(Vec::new()),
     })
 }
 
@@ -58,7 +58,7 @@ fn a_command_that_does_not_come_to_pass_fails_with_the_reason() {
     let player = Player::new(|request| match request {
         Request::Status => shown(&fine()),
         Request::Command(_) => accepted("alpha goes to standby", None),
-        Request::History { .. } => Answer::History(Vec::new()),
+        Request::History { .. } | Request::Reload => Answer::History(Vec::new()),
     });
     let ran = player.lubdub(&["standby", "--timeout", "0"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
@@ -72,7 +72,7 @@ fn a_refusal_is_1_with_its_words() {
         Request::Command(_) => Answer::Command(Response::Refused {
             message: "beta is in standby; lubdub online beta".into(),
         }),
-        Request::History { .. } => Answer::History(Vec::new()),
+        Request::History { .. } | Request::Reload => Answer::History(Vec::new()),
     });
     let ran = player.lubdub(&["switchover", "web", "--to", "beta"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
@@ -87,7 +87,7 @@ fn a_refused_target_is_told_with_the_way_out() {
     let player = Player::new(move |request| match request {
         Request::Status => shown(&status),
         Request::Command(_) => Answer::Command(Response::Refused { message: "no".into() }),
-        Request::History { .. } => Answer::History(Vec::new()),
+        Request::History { .. } | Request::Reload => Answer::History(Vec::new()),
     });
     let ran = player.lubdub(&["switchover", "web", "--to", "beta"]);
     assert_eq!(
@@ -100,11 +100,40 @@ fn a_refused_target_is_told_with_the_way_out() {
 }
 
 #[test]
+fn a_reload_tells_what_was_taken_up_and_what_was_not() {
+    let keys = KeysChange { added: vec!["2".parse().unwrap()], ..KeysChange::default() };
+    for (keys, restart, text) in [
+        (KeysChange::default(), vec![], "keys: they are the same\ncluster.toml: unchanged\n"),
+        (
+            keys,
+            vec!["[heartbeat]".to_owned(), "[[group]]".to_owned()],
+            "keys: key 2 is accepted too\ncluster.toml: changed in [heartbeat], [[group]]; restart the daemon to apply \
+             that (systemctl restart lubdub), the standby node first\n",
+        ),
+    ] {
+        let outcome = Reload::Applied { keys, restart };
+        let player = Player::new(move |_| Answer::Reload(outcome.clone()));
+        let ran = player.lubdub(&["reload"]);
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(0), text, ""));
+        assert_eq!(player.asked(), [Request::Reload]);
+    }
+    let problems = vec!["authkeys: chmod 600 authkeys".to_owned(), "cluster.toml:3: no".to_owned()];
+    let player =
+        Player::new(move |_| Answer::Reload(Reload::Refused { problems: problems.clone() }));
+    let ran = player.lubdub(&["reload"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    assert_eq!(
+        ran.stderr,
+        "lubdub: nothing was changed:\nauthkeys: chmod 600 authkeys\ncluster.toml:3: no\n"
+    );
+}
+
+#[test]
 fn a_move_to_where_it_is_says_so() {
     let player = Player::new(|request| match request {
         Request::Status => shown(&fine()),
         Request::Command(_) => accepted("moving web to alpha", Some("alpha")),
-        Request::History { .. } => Answer::History(Vec::new()),
+        Request::History { .. } | Request::Reload => Answer::History(Vec::new()),
     });
     let ran = player.lubdub(&["switchover", "web", "--to", "alpha"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "web is on alpha already\n"));
@@ -146,7 +175,7 @@ fn confirm_dead_waits_for_the_takeover() {
             status.snapshot.nodes[1].state = NodeState::Dead;
             accepted("beta counts as dead", None)
         }
-        Request::History { .. } => Answer::History(Vec::new()),
+        Request::History { .. } | Request::Reload => Answer::History(Vec::new()),
     });
     let ran = player.lubdub(&["confirm-dead", "beta", "--yes"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

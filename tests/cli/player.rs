@@ -53,7 +53,7 @@ impl Player {
     pub(crate) fn showing(status: Status) -> Self {
         Self::new(move |request| match request {
             Request::Status => Answer::Status(Box::new(status.clone())),
-            Request::History { .. } | Request::Command(_) => {
+            Request::History { .. } | Request::Reload | Request::Command(_) => {
                 Answer::Error { message: "not in this test".into() }
             }
         })

@@ -6,6 +6,7 @@
 
 mod disk;
 mod flood;
+mod keys;
 mod links;
 mod network;
 mod planned;

@@ -2,13 +2,14 @@
 //! sockets, hands it to the core one by one, carries out what comes out, and sleeps until the core's next deadline.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use lubdub::agent::Action;
 use lubdub::cluster::io::{Input, Memory, OpId, Output};
 use lubdub::cluster::time::Instant;
 use lubdub::config::{LinkId, NodeId};
-use lubdub::wire::{Heartbeat, Incarnation, Sequence};
+use lubdub::wire::{Heartbeat, Incarnation, KeyId, Sequence};
 
 use crate::agents::Order;
 use crate::audit::Audit;
@@ -130,7 +131,8 @@ impl World {
             *held += 1;
             let who = Who { node: to, life: life.number };
             let heartbeat = Box::new(heartbeat.clone());
-            self.arrive(who, Input::Received { link, from, wall_us, heartbeat });
+            let key = KeyId::from(NonZeroU8::MIN);
+            self.arrive(who, Input::Received { link, from, key, wall_us, heartbeat });
         }
     }
 

@@ -134,6 +134,7 @@ impl World {
             | Input::OwnMacs(_)
             | Input::LinkChanged { .. }
             | Input::AddressNoticed { .. }
+            | Input::KeysChanged { .. }
             | Input::Remembered { .. } => {}
         }
     }

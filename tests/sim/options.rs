@@ -170,6 +170,7 @@ impl Options {
                 .zip(&self.groups)
                 .map(|(place, shape)| self.group(place, shape))
                 .collect(),
+            metrics: None,
             digests: Digests([1, 2, 3, 4]),
         }
     }

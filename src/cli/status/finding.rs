@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::keys;
 use crate::cli::output::age;
 use crate::cli::view::{self, Place};
 use crate::cluster::guard::{Doubt, GuardLevel};
@@ -38,7 +39,7 @@ impl Finding {
         Self { grade: Grade::Degraded, what, why: Vec::new(), todo: Vec::new() }
     }
 
-    fn warning(what: String) -> Self {
+    pub(super) fn warning(what: String) -> Self {
         Self { grade: Grade::Warning, ..Self::degraded(what) }
     }
 
@@ -47,7 +48,7 @@ impl Finding {
         self
     }
 
-    fn todo(mut self, todo: impl Into<String>) -> Self {
+    pub(super) fn todo(mut self, todo: impl Into<String>) -> Self {
         self.todo.push(todo.into());
         self
     }
@@ -69,6 +70,7 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
             found.extend(peer_figures(snapshot, node, peer));
         }
     }
+    found.extend(keys::differing(status));
     found.extend(own_links(snapshot));
     found.extend(pings(snapshot));
     found.extend(refused(snapshot));

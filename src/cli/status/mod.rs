@@ -2,6 +2,7 @@
 //! same [`Status`].
 
 mod finding;
+mod keys;
 mod page;
 
 use super::daemon::Daemon;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::finding::{Finding, Grade, findings};
+use super::keys;
 use crate::cli::output::{Paint, Tone, age, width_of, wrap};
 use crate::cli::view::{self, Place};
 use crate::cluster::Span;
@@ -161,6 +162,9 @@ impl Page {
             daemon.version, daemon.pid, daemon.keys.sending
         );
         self.hanging("", 8, &facts);
+        if let Some(spare) = keys::spare(status) {
+            self.hanging("        ", 8, &spare);
+        }
         for note in &daemon.realtime {
             self.hanging("        ", 8, note);
         }
@@ -290,7 +294,8 @@ fn node_row(snapshot: &Snapshot, node: &NodeView) -> Row {
         details.push([silence].into_iter().chain(sight).collect::<Vec<_>>().join(" · "));
         let links = peer.links.iter().map(link_word);
         let trip = peer.round_trip.map(|trip| format!("round trip {}", Span(trip)));
-        details.push(links.chain(trip).collect::<Vec<_>>().join(" · "));
+        let key = peer.key.map(|key| format!("key {key}"));
+        details.push(links.chain(trip).chain(key).collect::<Vec<_>>().join(" · "));
     } else {
         details.push(unheard(node));
     }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU8;
 use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::cluster::counts::Counts;
 use crate::cluster::guard::{Doubt, GuardLevel};
 use crate::cluster::io::Reject;
 use crate::cluster::placement::{Reason, Unable};
@@ -16,7 +18,7 @@ use crate::cluster::snapshot::{
 };
 use crate::config::Section;
 use crate::control::{DaemonFacts, KeyIds};
-use crate::wire::{Mac, Phase, Run, Term};
+use crate::wire::{KeyId, Mac, Phase, Run, Term};
 
 const PING: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254));
 const BETAS: Mac = Mac([2, 0, 0, 0, 0, 0x0b]);
@@ -28,6 +30,10 @@ fn ms(millis: u64) -> Duration {
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+fn key(id: u8) -> KeyId {
+    KeyId::from(NonZeroU8::new(id).unwrap())
 }
 
 fn link(name: &str, heard: bool, hears: bool) -> LinkView {
@@ -59,6 +65,7 @@ fn beta() -> NodeView {
         links: vec![link("lan", true, true), link("private", true, true)],
         differs: Vec::new(),
         unknown_version: None,
+        key: Some(key(1)),
     };
     NodeView {
         name: "beta".into(),
@@ -104,13 +111,14 @@ fn fine() -> Status {
         links: vec![("lan".into(), None), ("private".into(), None)],
         refused: BTreeMap::new(),
         disk: None,
+        counts: Counts::default(),
     };
     let daemon = DaemonFacts {
         version: "0.1.0".into(),
         pid: 812,
         realtime: Vec::new(),
         kernel_drops: 0,
-        keys: KeyIds { sending: 1, accepted: vec![1] },
+        keys: KeyIds { sending: key(1), accepted: vec![key(1)] },
         time: "2026-01-02T03:04:05.678Z".into(),
     };
     Status { snapshot, daemon }
@@ -363,6 +371,32 @@ fn ping_node_silent_here() {
     web.unable = vec![("alpha".into(), Unable::NoPing)];
     stopped_here(web);
     check("ping_silent", &status, Exit::Degraded);
+}
+
+/// The first step of a change of keys is done: the new key is everywhere, nobody signs with it.
+#[test]
+fn keys_added() {
+    let mut status = fine();
+    status.daemon.keys.accepted.push(key(2));
+    check("keys_added", &status, Exit::Fine);
+}
+
+/// In the middle of the second: this node signs with the new key already.
+#[test]
+fn keys_differ() {
+    let mut status = fine();
+    status.daemon.keys = KeyIds { sending: key(2), accepted: vec![key(1), key(2), key(3)] };
+    check("keys_differ", &status, Exit::Fine);
+}
+
+/// A node that is not heard may still sign with the old key.
+#[test]
+fn keys_of_a_silent_peer() {
+    let mut status = fine();
+    lose_beta(&mut status, secs(300));
+    status.daemon.keys = KeyIds { sending: key(2), accepted: vec![key(1), key(2)] };
+    group(&mut status).unable = vec![("beta".into(), Unable::Lost)];
+    check("keys_of_a_silent_peer", &status, Exit::Degraded);
 }
 
 /// Everything that only warns, at once.

@@ -145,8 +145,8 @@ impl Node {
         self.arrive(now);
         match input {
             Input::Restored(memory) => self.restore(memory),
-            Input::Received { link, from, wall_us, heartbeat } => {
-                self.received(link, from, wall_us, &heartbeat);
+            Input::Received { link, from, key, wall_us, heartbeat } => {
+                self.received(link, from, key, wall_us, &heartbeat);
             }
             Input::Rejected { link: _, why, source } => self.refuse(why, source),
             Input::LinkChanged { link, state } => self.link_changed(link, state),
@@ -188,6 +188,7 @@ impl Node {
             Input::Command { client, author, unix_ms, command } => {
                 self.command(client, &author, unix_ms, command);
             }
+            Input::KeysChanged { author, change } => self.keys_changed(author, change),
             Input::Shutdown => self.leave(),
             Input::Remembered { error } => self.remembered(error),
         }

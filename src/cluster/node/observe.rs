@@ -9,7 +9,9 @@ use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
 use crate::config::{GroupId, LinkId, NodeId, ResourceId};
-use crate::wire::{Body, GuardRecord, Heartbeat, MAX_GROUPS_PER_PAGE, Phase, Report, Run, Term};
+use crate::wire::{
+    Body, GuardRecord, Heartbeat, KeyId, KeysChange, MAX_GROUPS_PER_PAGE, Phase, Report, Run, Term,
+};
 
 /// Claims on unknown groups that are answered at a time: they leave room for this node's own in a report.
 const MAX_FOREIGN_CLAIMS: usize = MAX_GROUPS_PER_PAGE / 2;
@@ -112,6 +114,7 @@ impl Node {
         &mut self,
         link: LinkId,
         from: NodeId,
+        key: KeyId,
         wall_us: u64,
         heartbeat: &Heartbeat,
     ) {
@@ -152,10 +155,20 @@ impl Node {
             GuardRecord::Unknown { .. } => None,
         });
         life.said.ping = sight;
+        let before = life.said.key.replace(key);
         match &heartbeat.body {
             Body::Unknown { version } => life.said.unknown_version = Some(*version),
             Body::Known(report) => self.report(from, report),
         }
+        if let Some(before) = before.filter(|before| *before != key) {
+            self.out.emit(Event::PeerKey { peer: self.name(from), key, before });
+        }
+    }
+
+    /// Peers learn it by a heartbeat that is signed with the new key, at once.
+    pub(super) fn keys_changed(&mut self, author: String, change: KeysChange) {
+        self.news = true;
+        self.out.emit(Event::KeysChanged { author, change });
     }
 
     /// An unproven life learns its challenge the sooner, but a flood of replays makes nobody talkative.

@@ -1,6 +1,7 @@
 //! A pair in a kind world: everything arrives, every agent works. The unkind one is `tests/sim`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use super::*;
@@ -10,9 +11,10 @@ use crate::config::{
     Address, AgentName, Digests, Group, Guard as GuardConfig, Link, Node as NodeConfig, Resource,
     ResourceId, Timeouts, Timing, Transport,
 };
-use crate::wire::{Heartbeat, NodeTag, Run};
+use crate::wire::{Heartbeat, KeyId, NodeTag, Run};
 
 mod adversity;
+mod told;
 
 fn config(me: u8) -> Config {
     let ms = Duration::from_millis;
@@ -54,6 +56,7 @@ fn config(me: u8) -> Config {
                 }),
             }],
         }],
+        metrics: None,
         digests: Digests([1, 2, 3, 4]),
     }
 }
@@ -89,6 +92,8 @@ struct Pair {
     sent: usize,
     /// How often each was woken by its own deadline.
     woken: [u32; 2],
+    /// The id of the key that each signs with.
+    keys: [NonZeroU8; 2],
 }
 
 impl Pair {
@@ -121,6 +126,7 @@ impl Pair {
             outputs: Vec::new(),
             sent: 0,
             woken: [0; 2],
+            keys: [NonZeroU8::MIN; 2],
         }
     }
 
@@ -156,7 +162,8 @@ impl Pair {
                 }
                 if !self.cut {
                     let from = NodeId(u8::try_from(me).unwrap());
-                    self.tell(1 - me, Input::Received { link, from, wall_us: 0, heartbeat });
+                    let key = KeyId::from(self.keys[me]);
+                    self.tell(1 - me, Input::Received { link, from, key, wall_us: 0, heartbeat });
                 }
             }
             Output::Ping { op, .. } => {

@@ -3,6 +3,7 @@
 use super::Node;
 use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::io::LinkState;
+use crate::cluster::keys::{self, KeyConflict};
 use crate::cluster::peer::{Peer, Standing};
 use crate::cluster::placement::Reason;
 use crate::cluster::snapshot::{
@@ -10,7 +11,7 @@ use crate::cluster::snapshot::{
 };
 use crate::cluster::time::Instant;
 use crate::config::{GroupId, NodeId};
-use crate::wire::{Phase, PingSight, Run};
+use crate::wire::{KeysChange, Phase, PingSight, Run};
 
 impl Node {
     /// What status prints. `now` only ages the figures.
@@ -33,7 +34,18 @@ impl Node {
             links: self.link_views(),
             refused: self.refused.clone(),
             disk: self.disk.clone(),
+            counts: self.out.counts().clone(),
         }
+    }
+
+    /// What stands against a change of this node's keys: peers that are heard and would be lost.
+    #[must_use]
+    pub fn key_conflicts(&self, change: &KeysChange) -> Vec<KeyConflict> {
+        let heard = self.peers.iter().filter(|peer| peer.is_up()).filter_map(|peer| {
+            let key = peer.said()?.key?;
+            Some((self.name(peer.id), key))
+        });
+        keys::conflicts(&heard.collect::<Vec<_>>(), change)
     }
 
     fn link_views(&self) -> Vec<(String, Option<String>)> {
@@ -114,6 +126,7 @@ impl Node {
                 .collect(),
             differs,
             unknown_version: life.said.unknown_version,
+            key: life.said.key,
         })
     }
 

@@ -2,7 +2,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::agent::{Action, ExitCode, Outcome};
-use crate::wire::{Incarnation, Mac, Term};
+use crate::wire::{Incarnation, KeysChange, Mac, Term};
 
 const ALPHA: Mac = Mac([2, 0, 0, 0, 0, 0x0a]);
 
@@ -134,6 +134,23 @@ fn events_are_sentences_with_their_numbers() {
             },
             Level::Warn,
             "the configuration of beta differs in [guard], [[group]]; copy one cluster.toml to all nodes",
+        ),
+        (
+            Event::PeerKey {
+                peer: "beta".into(),
+                key: "2".parse().unwrap(),
+                before: "1".parse().unwrap(),
+            },
+            Level::Info,
+            "beta signs with key 2 now, no longer with key 1",
+        ),
+        (
+            Event::KeysChanged {
+                author: "root".into(),
+                change: KeysChange { added: vec!["2".parse().unwrap()], ..KeysChange::default() },
+            },
+            Level::Info,
+            "root had the keys read again: key 2 is accepted too",
         ),
         (
             Event::DatagramRefused {

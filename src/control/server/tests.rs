@@ -181,14 +181,15 @@ fn the_directory_is_made() {
 fn strangers_may_look_but_not_command() {
     let caller = Caller { name: "mallory".into(), may_command: false };
     assert_eq!(caller.read(b"\"status\""), Ok(Request::Status));
-    let Err(Answer::Error { message }) = caller.read(br#"{"command":{"standby":{"node":null}}}"#)
-    else {
-        panic!("a stranger commanded");
-    };
-    assert_eq!(
-        message,
-        "mallory may not command the daemon: only root and the members of the group lubdub may"
-    );
+    for request in [&br#"{"command":{"standby":{"node":null}}}"#[..], b"\"reload\""] {
+        let Err(Answer::Error { message }) = caller.read(request) else {
+            panic!("a stranger commanded");
+        };
+        assert_eq!(
+            message,
+            "mallory may not command the daemon: only root and the members of the group lubdub may"
+        );
+    }
 }
 
 #[test]

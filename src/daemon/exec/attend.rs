@@ -103,7 +103,7 @@ pub(super) fn kill_group(leader: Pid) {
     match killpg(leader, Signal::SIGKILL) {
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(errno) => {
-            tracing::warn!(group = leader.as_raw(), %errno, "an agent's processes cannot be killed");
+            tracing::warn!(process_group = leader.as_raw(), %errno, "an agent's processes cannot be killed");
         }
     }
 }

@@ -48,6 +48,7 @@ fn config(addresses: &[IpAddr], me: u8) -> Config {
         nodes: (0..addresses.len()).map(node).collect(),
         guard: Guard { ping: vec![], arp: false },
         groups: vec![],
+        metrics: None,
         digests: Digests([0; 4]),
     }
 }
@@ -564,9 +565,10 @@ fn each_refusal_reaches_the_core_with_its_kind() {
     let back = Datagram { link: LAN, source, bytes: heartbeat("n0", 1) };
     assert_eq!(back.into_input(&config, Incarnation(1), &keys(), 77), None, "its own, reflected");
     assert_eq!(input(&heartbeat("n9", 1)), rejected(Reject::UnknownNode));
-    let Input::Received { link: LAN, from: NodeId(1), wall_us: 77, heartbeat } = input(&good)
+    let Input::Received { link: LAN, from: NodeId(1), key, wall_us: 77, heartbeat } = input(&good)
     else {
         panic!("it is good")
     };
+    assert_eq!(key, keys().sending_id());
     assert_eq!(heartbeat.header.sequence, Sequence(5));
 }

@@ -8,7 +8,7 @@ const HEX: &str = "f05a1dc3b3f9e2b6c8b35a7f4fb1adf6f2a8f2ca34c7c6f6b0d4a5b1e60cb
 const BASE64: &str = "8Fodw7P54rbIs1p/T7Gt9vKo8so0x8b2sNSlseYMtNk=";
 
 fn tag_of(keys: &Keys, id: u8) -> Vec<u8> {
-    keys.mac(id, ClusterTag::of("web")).unwrap().finalize().into_bytes().to_vec()
+    keys.mac(id, ClusterTag::of("web")).unwrap().1.finalize().into_bytes().to_vec()
 }
 
 #[test]
@@ -165,4 +165,24 @@ fn what_is_no_file_of_keys_is_refused() {
         matches!(error, LoadError::Text { .. })
             && error.to_string().starts_with(&path.display().to_string())
     );
+}
+
+#[test]
+fn what_changed_is_told_by_id() {
+    let id = |id: u8| KeyId::from(NonZeroU8::new(id).unwrap());
+    let other = HEX.replace("f0", "0f");
+    let parse = |text: &str| Keys::parse(text).unwrap();
+    let former = parse(&format!("auth 1\n1 sha256 {HEX}\n2 sha256 {HEX}\n3 sha256 {HEX}\n"));
+    // The same key in other letters is no change.
+    let same = parse(&format!("auth 1\n3 sha256 {BASE64}\n2 sha256 {HEX}\n1 sha256 {HEX} # a\n"));
+    assert!(same.change_from(&former).is_empty());
+    let new = parse(&format!("auth 4\n1 sha256 {HEX}\n2 sha256 {other}\n4 sha256 {other}\n"));
+    let change = new.change_from(&former);
+    let expected = KeysChange {
+        added: vec![id(4)],
+        dropped: vec![id(3)],
+        replaced: vec![id(2)],
+        signs: Some((id(1), id(4))),
+    };
+    assert_eq!(change, expected);
 }
