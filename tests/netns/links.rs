@@ -253,7 +253,7 @@ fn two_nodes_with_one_name_are_told_of() {
         Carrier::Multicast,
         ("", ""),
         "alpha",
-        "from this node's own name",
+        "two machines run lubdub under the name alpha",
     );
 }
 

@@ -64,6 +64,7 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
         found.extend(resources(snapshot, group));
     }
     for node in &snapshot.nodes {
+        found.extend(doubled(snapshot, node));
         found.extend(node_state(snapshot, node));
         if let Some(peer) = node.peer.as_ref().filter(|_| view::is_heard(node)) {
             found.extend(peer_figures(snapshot, node, peer));
@@ -177,7 +178,8 @@ fn advice(snapshot: &Snapshot, peer: &str, doubt: &Doubt) -> Vec<String> {
             ]
         }
         Doubt::StopFailed => vec![vouch],
-        Doubt::NoConsent
+        Doubt::Namesakes
+        | Doubt::NoConsent
         | Doubt::RunsThere
         | Doubt::NotLostYet { .. }
         | Doubt::PingTooNew { .. }
@@ -260,6 +262,19 @@ fn resources(snapshot: &Snapshot, group: &GroupView) -> Vec<Finding> {
         })
     });
     failed.chain(unable).collect()
+}
+
+fn doubled(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
+    let name = &node.name;
+    let other = match &snapshot.namesake {
+        Some(source) if *name == snapshot.node => format!(": this one, and {source}"),
+        Some(_) | None => String::new(),
+    };
+    let finding =
+        Finding::degraded(format!("two machines run lubdub under the name {name}{other}"))
+            .because(["neither of them takes anything over".to_owned()])
+            .todo(format!("stop lubdub on the one that is not {name}, or give it its own --node"));
+    node.doubled.then_some(finding)
 }
 
 fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
@@ -432,7 +447,9 @@ fn pings(snapshot: &Snapshot) -> Vec<Finding> {
 /// may be the one that was given another cluster's name.
 fn refused(snapshot: &Snapshot) -> Vec<Finding> {
     let counts = |why: Reject| match why {
-        Reject::UnknownKey | Reject::BadTag | Reject::UnknownNode | Reject::OwnName => true,
+        Reject::UnknownKey | Reject::BadTag | Reject::UnknownNode => true,
+        // Said already, if that machine lives.
+        Reject::OwnName => snapshot.namesake.is_none(),
         Reject::ForeignCluster => !knows_all(snapshot),
         Reject::Malformed | Reject::Replayed | Reject::Unproven => false,
     };

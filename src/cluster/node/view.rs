@@ -31,6 +31,7 @@ impl Node {
             ping: self.ping_views(now),
             groups: self.config.group_ids().filter_map(|id| self.group_view(id)).collect(),
             links: self.link_views(),
+            namesake: self.namesake_source(),
             refused: self.refused.clone(),
             disk: self.disk.clone(),
         }
@@ -70,6 +71,7 @@ impl Node {
                 state: NodeState::Up,
                 standby,
                 ping,
+                doubled: self.has_namesake(),
                 one_way: Vec::new(),
                 peer: None,
             };
@@ -89,6 +91,7 @@ impl Node {
             state,
             standby,
             ping: sight.map(|sight| matches!(sight, PingSight::Answers | PingSight::Returning)),
+            doubled: peer.is_double(now, self.config.timing.deadtime),
             one_way: one_way.iter().map(|link| self.config.link(*link).name.clone()).collect(),
             peer: self.peer_view(peer, now),
         }
