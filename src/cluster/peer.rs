@@ -319,11 +319,10 @@ impl Peer {
 
     fn acknowledged(&mut self, now: Instant, heard: Heard, newest: bool, sent: &Sent) {
         let Some(life) = &mut self.life else { return };
-        for (place, sight) in self.links.iter_mut().enumerate() {
-            if newest {
-                sight.hears = heard.links
-                    & (1_u8.checked_shl(u32::try_from(place).unwrap_or(8)).unwrap_or(0))
-                    != 0;
+        for (place, sight) in (0_u32..).zip(&mut self.links).filter(|_| newest) {
+            let hears = heard.links & 1_u8.checked_shl(place).unwrap_or(0) != 0;
+            if hears != sight.hears {
+                (sight.hears, sight.since) = (hears, now);
             }
         }
         let Some(mine) = sent.get(heard.sequence) else { return };

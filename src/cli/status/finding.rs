@@ -132,12 +132,14 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
     }
 }
 
-/// Whether no node is silent, so that what nobody is said to run nobody runs.
+/// Whether no node is silent, nor hidden behind another one's name, so that what nobody is said to run nobody runs.
 fn knows_all(snapshot: &Snapshot) -> bool {
-    snapshot.nodes.iter().all(|node| match node.state {
-        NodeState::Up | NodeState::Late | NodeState::Dead | NodeState::Left => true,
-        NodeState::Lost | NodeState::Unknown => false,
-    })
+    let hidden = snapshot.nodes.iter().any(|node| node.doubled);
+    !hidden
+        && snapshot.nodes.iter().all(|node| match node.state {
+            NodeState::Up | NodeState::Late | NodeState::Dead | NodeState::Left => true,
+            NodeState::Lost | NodeState::Unknown => false,
+        })
 }
 
 /// What stands in the way of a group's start, and what an operator can do about it.
@@ -306,7 +308,8 @@ fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
         NodeState::Lost | NodeState::Unknown if !node.one_way.is_empty() => {
             let links = node.one_way.join(", ");
             let what = format!("{name} is heard (link {links}), but does not hear this node");
-            return Some(Finding::degraded(what).todo(way_in(name)));
+            let refused = format!("on {name}: does lubdub status there tell of refused datagrams?");
+            return Some(Finding::degraded(what).todo(refused).todo(way_in(name)));
         }
         NodeState::Lost => silence.map_or_else(
             || format!("{name} is lost"),
@@ -335,7 +338,9 @@ const CLOCKS_APART: Duration = Duration::from_secs(1);
 fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Finding> {
     let name = &node.name;
     let mut found = Vec::new();
-    for link in &peer.links {
+    // Of two machines with one name now the one is heard, now the other.
+    let doubled = snapshot.nodes.iter().any(|node| node.doubled);
+    for link in peer.links.iter().filter(|_| !doubled) {
         let (broken, todo) = match (link.heard, link.hears) {
             (true, true) => continue,
             (false, false) => (
