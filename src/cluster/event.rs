@@ -94,6 +94,15 @@ pub enum Event {
         /// Who did.
         author: String,
     },
+    /// Two machines run under one name, or no longer.
+    Namesakes {
+        /// That name.
+        node: String,
+        /// Where the other one is, if that is this node's own.
+        source: Option<String>,
+        /// Whether both live.
+        lives: bool,
+    },
     /// A link to a peer works, or no longer does.
     LinkChanged {
         /// The link.

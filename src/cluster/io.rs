@@ -38,7 +38,16 @@ pub enum Input {
         /// What it says.
         heartbeat: Box<Heartbeat>,
     },
-    /// A datagram that is not. It changes nothing but a counter.
+    /// A datagram that is authentic, and comes under this node's own name from another life.
+    Namesake {
+        /// The link it came on.
+        link: LinkId,
+        /// Where it came from, as text.
+        source: String,
+        /// What it says.
+        heartbeat: Box<Heartbeat>,
+    },
+    /// A datagram that is none of these. It changes nothing but a counter.
     Rejected {
         /// The link it came on.
         link: LinkId,
@@ -243,7 +252,7 @@ pub enum Reject {
     BadTag,
     /// From a node that the configuration does not name.
     UnknownNode,
-    /// From this node's own name: reflected, or two nodes with one name.
+    /// From this node's own name: two machines with one name, or a replay of a former life.
     OwnName,
     /// Of the living incarnation, but seen before or too old.
     Replayed,

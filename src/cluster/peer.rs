@@ -151,6 +151,12 @@ pub(super) struct Peer {
     unproven: Vec<Unproven>,
     /// The life that said goodbye: whatever comes of it now is older than that.
     departed: Option<Incarnation>,
+    /// The life before the present one.
+    replaced: Option<Incarnation>,
+    /// When a life last proved itself that another one had replaced: so both live.
+    doubled_at: Option<Instant>,
+    /// That was told.
+    pub(super) told_double: bool,
     turn: usize,
     pub(super) links: Vec<LinkSight>,
     pub(super) judged_from: Instant,
@@ -181,6 +187,9 @@ impl Peer {
             life: None,
             unproven: Vec::new(),
             departed: None,
+            replaced: None,
+            doubled_at: None,
+            told_double: false,
             turn: 0,
             links: vec![LinkSight::default(); links],
             judged_from: Instant::ZERO,
@@ -283,6 +292,10 @@ impl Peer {
 
     fn begin_life(&mut self, now: Instant, header: &Header) {
         self.lives += 1;
+        if self.replaced == Some(header.incarnation) {
+            self.doubled_at = Some(now);
+        }
+        self.replaced = self.life.as_ref().map(|life| life.incarnation);
         self.unproven.clear();
         self.links.fill(LinkSight::default());
         self.life = Some(Life {
@@ -308,11 +321,10 @@ impl Peer {
 
     fn acknowledged(&mut self, now: Instant, heard: Heard, newest: bool, sent: &Sent) {
         let Some(life) = &mut self.life else { return };
-        for (place, sight) in self.links.iter_mut().enumerate() {
-            if newest {
-                sight.hears = heard.links
-                    & (1_u8.checked_shl(u32::try_from(place).unwrap_or(8)).unwrap_or(0))
-                    != 0;
+        for (place, sight) in (0_u32..).zip(&mut self.links).filter(|_| newest) {
+            let hears = heard.links & 1_u8.checked_shl(place).unwrap_or(0) != 0;
+            if hears != sight.hears {
+                (sight.hears, sight.since) = (hears, now);
             }
         }
         let Some(mine) = sent.get(heard.sequence) else { return };
@@ -511,6 +523,35 @@ impl Peer {
     /// Whether it was up and is not: lost, or gone.
     pub(super) fn is_down(&self) -> bool {
         self.is_gone() || self.standing == Standing::Lost
+    }
+
+    /// Whether two machines run under its name: each of them proves again and again that it lives. What one of them says
+    /// does not bind the other.
+    pub(super) fn is_double(&self, now: Instant, deadtime: Duration) -> bool {
+        self.doubled_at.is_some_and(|at| now - at <= deadtime * 2)
+    }
+
+    /// Whether it was part of a round trip within deadtime, however it is judged.
+    pub(super) fn is_alive(&self, now: Instant, deadtime: Duration) -> bool {
+        let proven = self.life.as_ref().is_some_and(|life| life.round_trip.is_some());
+        proven && self.silence(now) <= deadtime
+    }
+
+    /// Whether any life of it was heard that is not forgotten.
+    pub(super) fn is_noticed(&self) -> bool {
+        self.life.is_some() || !self.unproven.is_empty()
+    }
+
+    /// Forget all lives if none was heard for a deadtime. What they were asked to prove is worth nothing from then on.
+    pub(super) fn forget(&mut self, now: Instant, deadtime: Duration) {
+        let living = self.life.as_ref().map(|life| life.heard_at);
+        let newest = self.unproven.iter().map(|seen| seen.heard_at).chain(living).max();
+        if newest.is_some_and(|at| now - at > deadtime) {
+            self.lives += 1;
+            self.life = None;
+            self.unproven.clear();
+            self.links.fill(LinkSight::default());
+        }
     }
 
     /// Links on which it is heard although for longer than deadtime nothing has shown that it hears this node.

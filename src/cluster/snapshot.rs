@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub groups: Vec<GroupView>,
     /// This node's own ends of the links; the text: what it waits for.
     pub links: Vec<(String, Option<String>)>,
+    /// Where another machine is that runs under this node's name.
+    pub namesake: Option<String>,
     /// Datagrams refused, by kind.
     pub refused: BTreeMap<Reject, u64>,
     /// What could not be written to disk.
@@ -57,6 +59,8 @@ pub struct NodeView {
     pub standby: Option<String>,
     /// Whether it sees a ping node; `None`: none is configured, or it is not up.
     pub ping: Option<bool>,
+    /// Two machines run under its name.
+    pub doubled: bool,
     /// Links on which it is heard though it does not hear this node, by name. Only of a peer that is lost or was never up;
     /// of one that is up each link tells both directions.
     pub one_way: Vec<String>,

@@ -65,6 +65,8 @@ impl Event {
             Self::BothActive { .. } | Self::AddressConflict { .. } | Self::AddressFailed { .. } => {
                 Level::Error
             }
+            Self::Namesakes { lives: true, .. } => Level::Error,
+            Self::Namesakes { lives: false, .. } => Level::Info,
             Self::LinkChanged { heard, hears, .. } => warn_if(!(*heard && *hears)),
             Self::MoveGivenUp { .. } => Level::Warn,
             Self::LinkWaiting { waiting, .. } => warn_if(waiting.is_some()),
@@ -151,6 +153,16 @@ impl fmt::Display for Event {
             }
             Self::PeerConfirmedDead { peer, author } => {
                 write!(f, "{author} confirmed that {peer} is dead and runs nothing")
+            }
+            Self::Namesakes { node, source, lives: true } => {
+                write!(f, "two machines run lubdub under the name {node}")?;
+                if let Some(source) = source {
+                    write!(f, ", this one and {source}")?;
+                }
+                f.write_str(": stop one of them, or give it its own --node; until then neither takes anything over")
+            }
+            Self::Namesakes { node, lives: false, .. } => {
+                write!(f, "only one machine runs under the name {node} now")
             }
             Self::LinkChanged { link, peer, heard, hears } => match (heard, hears) {
                 (true, true) => write!(f, "link {link} to {peer} works in both directions"),
@@ -446,6 +458,12 @@ impl fmt::Display for DoubtAbout<'_> {
                     "{peer} is silent, but nobody on the network of {address} answers, so its silence proves nothing"
                 )?;
                 why.as_ref().map_or(Ok(()), |why| write!(f, " ({why})"))
+            }
+            Doubt::Namesakes => {
+                write!(
+                    f,
+                    "two machines run under the name {peer}, and the word of one does not bind the other"
+                )
             }
             Doubt::JustPaused => write!(
                 f,

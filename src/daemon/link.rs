@@ -62,7 +62,11 @@ impl Datagram {
         Some(match config.node_by_tag(heartbeat.header.sender) {
             None => self.rejected(config, Reject::UnknownNode),
             Some(from) if from == config.me && heartbeat.header.incarnation == me => return None,
-            Some(from) if from == config.me => self.rejected(config, Reject::OwnName),
+            Some(from) if from == config.me => Input::Namesake {
+                link: self.link,
+                source: self.origin(config),
+                heartbeat: Box::new(heartbeat),
+            },
             Some(from) => {
                 let heartbeat = Box::new(heartbeat);
                 Input::Received { link: self.link, from, key, wall_us, heartbeat }
@@ -71,13 +75,17 @@ impl Datagram {
     }
 
     fn rejected(&self, config: &Config, why: Reject) -> Input {
-        let mut source = format!("{} on link {}", self.source, config.link(self.link).name);
+        let mut source = self.origin(config);
         if let (Reject::ForeignCluster, Some(tag)) = (why, wire::cluster_of(&self.bytes)) {
             // Its first half is enough to tell two clusters apart; its name cannot be known.
             let digits: String = tag.0.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             source = format!("{source} (cluster tag {digits}…)");
         }
         Input::Rejected { link: self.link, why, source }
+    }
+
+    fn origin(&self, config: &Config) -> String {
+        format!("{} on link {}", self.source, config.link(self.link).name)
     }
 }
 

@@ -130,7 +130,8 @@ impl World {
                 self.tell(to.node, || "is told to end".to_owned());
             }
             Input::Rejected { why, .. } => self.tally.count(reject_name(*why)),
-            Input::Restored(_)
+            Input::Namesake { .. }
+            | Input::Restored(_)
             | Input::OwnMacs(_)
             | Input::LinkChanged { .. }
             | Input::AddressNoticed { .. }

@@ -65,6 +65,7 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
         found.extend(resources(snapshot, group));
     }
     for node in &snapshot.nodes {
+        found.extend(doubled(snapshot, node));
         found.extend(node_state(snapshot, node));
         if let Some(peer) = node.peer.as_ref().filter(|_| view::is_heard(node)) {
             found.extend(peer_figures(snapshot, node, peer));
@@ -133,12 +134,14 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
     }
 }
 
-/// Whether no node is silent, so that what nobody is said to run nobody runs.
+/// Whether no node is silent, nor hidden behind another one's name, so that what nobody is said to run nobody runs.
 fn knows_all(snapshot: &Snapshot) -> bool {
-    snapshot.nodes.iter().all(|node| match node.state {
-        NodeState::Up | NodeState::Late | NodeState::Dead | NodeState::Left => true,
-        NodeState::Lost | NodeState::Unknown => false,
-    })
+    let hidden = snapshot.nodes.iter().any(|node| node.doubled);
+    !hidden
+        && snapshot.nodes.iter().all(|node| match node.state {
+            NodeState::Up | NodeState::Late | NodeState::Dead | NodeState::Left => true,
+            NodeState::Lost | NodeState::Unknown => false,
+        })
 }
 
 /// What stands in the way of a group's start, and what an operator can do about it.
@@ -179,7 +182,8 @@ fn advice(snapshot: &Snapshot, peer: &str, doubt: &Doubt) -> Vec<String> {
             ]
         }
         Doubt::StopFailed => vec![vouch],
-        Doubt::NoConsent
+        Doubt::Namesakes
+        | Doubt::NoConsent
         | Doubt::RunsThere
         | Doubt::NotLostYet { .. }
         | Doubt::PingTooNew { .. }
@@ -264,6 +268,19 @@ fn resources(snapshot: &Snapshot, group: &GroupView) -> Vec<Finding> {
     failed.chain(unable).collect()
 }
 
+fn doubled(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
+    let name = &node.name;
+    let other = match &snapshot.namesake {
+        Some(source) if *name == snapshot.node => format!(": this one, and {source}"),
+        Some(_) | None => String::new(),
+    };
+    let finding =
+        Finding::degraded(format!("two machines run lubdub under the name {name}{other}"))
+            .because(["neither of them takes anything over".to_owned()])
+            .todo(format!("stop lubdub on the one that is not {name}, or give it its own --node"));
+    node.doubled.then_some(finding)
+}
+
 fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
     let name = &node.name;
     let silence = node.peer.as_ref().map(|peer| age(peer.silence));
@@ -293,7 +310,8 @@ fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
         NodeState::Lost | NodeState::Unknown if !node.one_way.is_empty() => {
             let links = node.one_way.join(", ");
             let what = format!("{name} is heard (link {links}), but does not hear this node");
-            return Some(Finding::degraded(what).todo(way_in(name)));
+            let refused = format!("on {name}: does lubdub status there tell of refused datagrams?");
+            return Some(Finding::degraded(what).todo(refused).todo(way_in(name)));
         }
         NodeState::Lost => silence.map_or_else(
             || format!("{name} is lost"),
@@ -322,7 +340,9 @@ const CLOCKS_APART: Duration = Duration::from_secs(1);
 fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Finding> {
     let name = &node.name;
     let mut found = Vec::new();
-    for link in &peer.links {
+    // Of two machines with one name now the one is heard, now the other.
+    let doubled = snapshot.nodes.iter().any(|node| node.doubled);
+    for link in peer.links.iter().filter(|_| !doubled) {
         let (broken, todo) = match (link.heard, link.hears) {
             (true, true) => continue,
             (false, false) => (
@@ -434,7 +454,9 @@ fn pings(snapshot: &Snapshot) -> Vec<Finding> {
 /// may be the one that was given another cluster's name.
 fn refused(snapshot: &Snapshot) -> Vec<Finding> {
     let counts = |why: Reject| match why {
-        Reject::UnknownKey | Reject::BadTag | Reject::UnknownNode | Reject::OwnName => true,
+        Reject::UnknownKey | Reject::BadTag | Reject::UnknownNode => true,
+        // Said already, if that machine lives.
+        Reject::OwnName => snapshot.namesake.is_none(),
         Reject::ForeignCluster => !knows_all(snapshot),
         Reject::Malformed | Reject::Replayed | Reject::Unproven => false,
     };

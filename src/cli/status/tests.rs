@@ -50,6 +50,7 @@ fn alpha() -> NodeView {
         state: NodeState::Up,
         standby: None,
         ping: Some(true),
+        doubled: false,
         one_way: Vec::new(),
         peer: None,
     }
@@ -72,6 +73,7 @@ fn beta() -> NodeView {
         state: NodeState::Up,
         standby: None,
         ping: Some(true),
+        doubled: false,
         one_way: Vec::new(),
         peer: Some(peer),
     }
@@ -109,6 +111,7 @@ fn fine() -> Status {
         ping: vec![ping],
         groups: vec![web()],
         links: vec![("lan".into(), None), ("private".into(), None)],
+        namesake: None,
         refused: BTreeMap::new(),
         disk: None,
         counts: Counts::default(),
@@ -328,6 +331,20 @@ fn half_dead() {
     let beta = &mut status.snapshot.nodes[1];
     (beta.state, beta.peer) = (NodeState::Unknown, None);
     check("half_dead_from_the_start", &status, Exit::Degraded);
+}
+
+#[test]
+fn two_machines_with_one_name() {
+    let mut status = fine();
+    status.snapshot.nodes[0].doubled = true;
+    status.snapshot.namesake = Some("192.168.9.3:694 on link private".into());
+    status.snapshot.refused = BTreeMap::from([(Reject::OwnName, 40)]);
+    check("namesake", &status, Exit::Degraded);
+    status.snapshot.nodes[0].doubled = false;
+    status.snapshot.nodes[1].doubled = true;
+    status.snapshot.namesake = None;
+    status.snapshot.refused.clear();
+    check("namesake_of_a_peer", &status, Exit::Degraded);
 }
 
 /// A node that was given another cluster's name is not heard; a cluster that only shares the network is no trouble.

@@ -158,6 +158,10 @@ impl Guard {
         if peer.is_gone() && self.just_paused(now) {
             return Err(Doubt::JustPaused);
         }
+        let dead = matches!(peer.standing, Standing::Dead { .. });
+        if peer.is_double(now, self.deadtime) && !dead {
+            return Err(Doubt::Namesakes);
+        }
         if let Some(section) = Self::differs(about.config, peer).filter(|_| !peer.is_gone()) {
             return Err(Doubt::GuardDiffers { section });
         }

@@ -21,8 +21,9 @@ impl Node {
             let moved = group.target != target;
             let former = std::mem::replace(&mut group.reason, reason.clone());
             group.target = target;
-            // That it stays where it just came to is no news.
-            if moved || (former != reason && reason != Reason::StaysPut) {
+            // That it stays where it just came to is no news, nor what two machines of one name say by turns.
+            let by_turns = self.peers.iter().any(|peer| peer.told_double);
+            if !by_turns && (moved || former != reason && reason != Reason::StaysPut) {
                 let node = target.map(|node| self.config.node(node).name.clone());
                 self.out.emit(Event::Placed {
                     group: self.config.group(id).name.clone(),
@@ -151,6 +152,10 @@ impl Node {
             if stands {
                 return Some((node, term));
             }
+        }
+        // Its word would count for another machine too.
+        if self.has_namesake() {
+            return None;
         }
         // Who runs it gives it up first: two claims that are granted one after the other would meet.
         let held = self.config.peers().any(|peer| {

@@ -10,6 +10,7 @@
 
 mod command;
 mod decide;
+mod namesake;
 mod observe;
 mod reconcile;
 mod speak;
@@ -29,6 +30,7 @@ use super::time::Instant;
 use super::wishes::Wishes;
 use crate::config::{Config, GroupId, NodeId};
 use crate::wire::{GroupReport, GroupTag, Incarnation, Mac, Phase, Term};
+use namesake::Namesake;
 
 /// Why the core wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +70,8 @@ pub struct Node {
     out: Outbox,
     sent: Sent,
     peers: Vec<Peer>,
+    /// Who else runs under this node's name.
+    namesake: Namesake,
     guard: Guard,
     wishes: Wishes,
     groups: Vec<LocalGroup>,
@@ -116,6 +120,7 @@ impl Node {
             out,
             sent: Sent::new(config.timing.deadtime * REMEMBER_DEADTIMES),
             peers,
+            namesake: Namesake::new(&config, seed),
             guard: Guard::new(&config),
             wishes: Wishes::default(),
             groups: config.group_ids().map(|id| LocalGroup::new(&config, id)).collect(),
@@ -149,6 +154,9 @@ impl Node {
                 self.received(link, from, key, wall_us, &heartbeat);
             }
             Input::Rejected { link: _, why, source } => self.refuse(why, source),
+            Input::Namesake { link, source, heartbeat } => {
+                self.namesake_heard(link, source, &heartbeat);
+            }
             Input::LinkChanged { link, state } => self.link_changed(link, state),
             Input::OwnMacs(macs) => self.own_macs = macs,
             Input::PingFinished { op, outcome } => {

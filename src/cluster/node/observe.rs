@@ -172,7 +172,7 @@ impl Node {
     }
 
     /// An unproven life learns its challenge the sooner, but a flood of replays makes nobody talkative.
-    fn hurry(&mut self) {
+    pub(super) fn hurry(&mut self) {
         let least = self.config.timing.keepalive / 4;
         if self.hurried.is_none_or(|at| self.now - at >= least) {
             self.hurried = Some(self.now);
@@ -228,6 +228,9 @@ impl Node {
                 took.push((*id, entry.term));
             }
         }
+        if self.peer(from).is_some_and(|peer| peer.told_double) {
+            took.clear();
+        }
         let peer = self.name(from);
         if differed.map_or(report.digests != mine.0, |former| former != report.digests) {
             self.out.emit(Event::ConfigDiffers {
@@ -261,6 +264,7 @@ impl Node {
         if !self.is_over() {
             self.judge_peers();
         }
+        self.judge_namesake();
         self.look_round();
         self.ping_and_probe();
         self.let_go();
@@ -272,7 +276,14 @@ impl Node {
             let id = peer.id;
             let name = || self.config.node(id).name.clone();
             let silence = peer.silence(now);
-            for link in peer.judge_links(now, timing.deadtime) {
+            let double = peer.is_double(now, timing.deadtime);
+            if double != peer.told_double {
+                peer.told_double = double;
+                self.out.emit(Event::Namesakes { node: name(), source: None, lives: double });
+            }
+            // Each change from one to the other would be news of links and groups without end.
+            let links = peer.judge_links(now, timing.deadtime);
+            for link in links.into_iter().filter(|_| !double) {
                 let sight = peer.links.get(usize::from(link.0)).copied().unwrap_or_default();
                 self.out.emit(Event::LinkChanged {
                     link: self.config.link(link).name.clone(),
@@ -325,6 +336,9 @@ impl Node {
         if self.phase != Phase::Starting
             || self.groups.iter().any(|group| group.running == Running::Unknown)
         {
+            return;
+        }
+        if self.listens_until().is_some() {
             return;
         }
         let heard = |peer: &crate::cluster::peer::Peer| {
@@ -431,6 +445,7 @@ impl Node {
         let start = Instant::ZERO + timing.initdead;
         let join =
             [start, start.saturating_sub(timing.deadtime)].into_iter().filter(move |at| now < *at);
+        let listens = self.listens_until().filter(|_| self.phase == Phase::Starting);
         let holds = self.groups.iter().any(|group| group.has_to_let_go(&self.config));
         let let_go = self
             .holds_until()
@@ -443,7 +458,7 @@ impl Node {
             .chain(links.map(|at| (at, Timer::Link)))
             .chain(ping.into_iter().chain(ping_ends).map(|at| (at, Timer::Ping)))
             .chain(probe.map(|at| (at, Timer::Probe)))
-            .chain(join.map(|at| (at, Timer::Join)))
+            .chain(join.chain(listens).map(|at| (at, Timer::Join)))
             .chain(let_go.map(|at| (at, Timer::LetGo)))
             .chain(sight.map(|at| (at, Timer::Sight)))
             .chain(resumed.map(|at| (at, Timer::Silence)))

@@ -123,8 +123,11 @@ impl Node {
         let agrees = |node: NodeId| {
             self.peer(node).is_some_and(|peer| Guard::differs(&self.config, peer).is_none())
         };
+        // Nor while nobody may take this node's word that it has stopped.
         let asked = elsewhere.filter(|target| {
-            agrees(*target) && self.claims(id).iter().any(|(node, _)| node == target)
+            agrees(*target)
+                && !self.has_namesake()
+                && self.claims(id).iter().any(|(node, _)| node == target)
         });
         if let Some(to) = asked {
             let to = self.name(to);
@@ -139,6 +142,9 @@ impl Node {
     fn may_claim(&self, id: GroupId) -> bool {
         let Some(group) = self.groups.get(usize::from(id.0)) else { return false };
         let me = self.config.me;
+        if self.has_namesake() {
+            return false;
+        }
         let wanted =
             self.phase == Phase::Active && group.target == Some(me) && group.failure.is_none();
         // What this node consented to goes first; once it is held, a move may be asked for.
@@ -206,7 +212,9 @@ impl Node {
         let Running::Claiming { since } = group.running else { return };
         let rank = self.rank(self.config.me, id);
         let outranked = self.is_outranked(id);
-        let unwanted = group.target != Some(self.config.me) || self.phase != Phase::Active;
+        let unwanted = group.target != Some(self.config.me)
+            || self.phase != Phase::Active
+            || self.has_namesake();
         let (result, fresh) = (self.permit(id), self.next_term(id));
         let Some(group) = self.groups.get_mut(usize::from(id.0)) else { return };
         if unwanted || outranked {
@@ -307,6 +315,7 @@ impl Node {
             | Doubt::AddressConflict { .. }
             | Doubt::Unwitnessed { .. }
             | Doubt::StopFailed
+            | Doubt::Namesakes
             | Doubt::GuardDiffers { .. } => true,
             Doubt::NoConsent
             | Doubt::RunsThere

@@ -37,7 +37,9 @@ impl Node {
             if self.now >= self.next_beat || self.news {
                 self.goodbyes += 1;
                 self.next_beat = self.now + GOODBYE_INTERVAL.min(self.config.timing.keepalive);
-                self.beat(if self.runs_nothing() { Purpose::Goodbye } else { Purpose::Beat });
+                // Where another machine lives under this name a goodbye would be taken for its, too.
+                let says_goodbye = self.runs_nothing() && !self.has_namesake();
+                self.beat(if says_goodbye { Purpose::Goodbye } else { Purpose::Beat });
             }
         } else if self.news || self.now >= self.next_beat {
             self.next_beat = self.now + self.config.timing.keepalive;
@@ -154,7 +156,12 @@ impl Node {
             },
             keepalive_us: micros_u32(timing.keepalive),
             deadtime_us: micros_u32(timing.deadtime),
-            echoes: self.peers.iter_mut().map(|peer| peer.echo(now, timing.deadtime)).collect(),
+            echoes: self
+                .peers
+                .iter_mut()
+                .chain(self.namesake.addressee())
+                .map(|peer| peer.echo(now, timing.deadtime))
+                .collect(),
             records: ping.into_iter().collect(),
         };
         debug_assert!(header.sequence > Sequence(0), "sequences begin at 1");

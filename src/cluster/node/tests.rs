@@ -14,6 +14,7 @@ use crate::config::{
 use crate::wire::{Heartbeat, KeyId, NodeTag, Run};
 
 mod adversity;
+mod namesake;
 mod told;
 
 fn config(me: u8) -> Config {
@@ -64,14 +65,14 @@ fn config(me: u8) -> Config {
 /// What a node with a fault does to its own heartbeats.
 type Fault = fn(&mut Heartbeat);
 
-/// Two nodes; whoever is in `dead` neither sends nor hears.
+/// Two nodes, or three; whoever is in `dead` neither sends nor hears. Two of three may have one name.
 struct Pair {
     now: Instant,
     nodes: Vec<Node>,
     running: BTreeSet<(usize, ResourceId)>,
     dead: BTreeSet<usize>,
     cut: bool,
-    ping: [bool; 2],
+    ping: [bool; 3],
     arp: bool,
     inbox: VecDeque<(usize, Input)>,
     events: Vec<(usize, Instant, Event)>,
@@ -91,9 +92,9 @@ struct Pair {
     outputs: Vec<(usize, Output)>,
     sent: usize,
     /// How often each was woken by its own deadline.
-    woken: [u32; 2],
+    woken: [u32; 3],
     /// The id of the key that each signs with.
-    keys: [NonZeroU8; 2],
+    keys: [NonZeroU8; 3],
 }
 
 impl Pair {
@@ -101,18 +102,17 @@ impl Pair {
         Self::with([config(0), config(1)])
     }
 
-    fn with(configs: [Config; 2]) -> Self {
-        let node = |config: Config| {
-            let incarnation = Incarnation(100 + u64::from(config.me.0));
-            Node::new(config, incarnation, 7, Instant::ZERO)
+    fn with(configs: impl IntoIterator<Item = Config>) -> Self {
+        let node = |(place, config): (u64, Config)| {
+            Node::new(config, Incarnation(100 + place), 7, Instant::ZERO)
         };
         Self {
             now: Instant::ZERO,
-            nodes: configs.into_iter().map(node).collect(),
+            nodes: (0..).zip(configs).map(node).collect(),
             running: BTreeSet::new(),
             dead: BTreeSet::new(),
             cut: false,
-            ping: [true, true],
+            ping: [true; 3],
             arp: true,
             inbox: VecDeque::new(),
             events: Vec::new(),
@@ -125,8 +125,8 @@ impl Pair {
             faulty: None,
             outputs: Vec::new(),
             sent: 0,
-            woken: [0; 2],
-            keys: [NonZeroU8::MIN; 2],
+            woken: [0; 3],
+            keys: [NonZeroU8::MIN; 3],
         }
     }
 
@@ -160,10 +160,16 @@ impl Pair {
                 if let Some((_, fault)) = self.faulty.filter(|(node, _)| *node == me) {
                     fault(&mut heartbeat);
                 }
-                if !self.cut {
-                    let from = NodeId(u8::try_from(me).unwrap());
-                    let key = KeyId::from(self.keys[me]);
-                    self.tell(1 - me, Input::Received { link, from, key, wall_us: 0, heartbeat });
+                let (from, key) = (self.nodes[me].config.me, KeyId::from(self.keys[me]));
+                let cut = self.cut;
+                for other in (0..self.nodes.len()).filter(|other| *other != me && !cut) {
+                    let heartbeat = heartbeat.clone();
+                    let input = if self.nodes[other].config.me == from {
+                        Input::Namesake { link, source: format!("machine {me}"), heartbeat }
+                    } else {
+                        Input::Received { link, from, key, wall_us: 0, heartbeat }
+                    };
+                    self.tell(other, input);
                 }
             }
             Output::Ping { op, .. } => {
@@ -243,7 +249,7 @@ impl Pair {
         let end = self.now + Duration::from_millis(millis);
         self.drain();
         loop {
-            let live = (0..2).filter(|node| !self.dead.contains(node));
+            let live = (0..self.nodes.len()).filter(|node| !self.dead.contains(node));
             let Some((at, node)) =
                 live.filter_map(|node| Some((self.nodes[node].poll_timeout()?.0, node))).min()
             else {

@@ -32,6 +32,7 @@ impl Node {
             ping: self.ping_views(now),
             groups: self.config.group_ids().filter_map(|id| self.group_view(id)).collect(),
             links: self.link_views(),
+            namesake: self.namesake_source(),
             refused: self.refused.clone(),
             disk: self.disk.clone(),
             counts: self.out.counts().clone(),
@@ -82,6 +83,7 @@ impl Node {
                 state: NodeState::Up,
                 standby,
                 ping,
+                doubled: self.has_namesake(),
                 one_way: Vec::new(),
                 peer: None,
             };
@@ -101,6 +103,7 @@ impl Node {
             state,
             standby,
             ping: sight.map(|sight| matches!(sight, PingSight::Answers | PingSight::Returning)),
+            doubled: peer.is_double(now, self.config.timing.deadtime),
             one_way: one_way.iter().map(|link| self.config.link(*link).name.clone()).collect(),
             peer: self.peer_view(peer, now),
         }

@@ -174,7 +174,7 @@ fn nodes_hear_each_other_without_addresses() {
                     assert_eq!(input, None);
                     let input = datagram.into_input(&config, other, &keys(), 0);
                     assert!(
-                        matches!(input, Some(Input::Rejected { why: Reject::OwnName, .. })),
+                        matches!(input, Some(Input::Namesake { link: LAN, .. })),
                         "another machine has this node's name: {input:?}"
                     );
                 }
