@@ -15,6 +15,7 @@ use super::exec::Executor;
 use super::icmp::Pinger;
 use super::link::Links;
 use super::log::Log;
+use super::metrics::{Ask, Metrics};
 use super::netlink::{News, Watcher};
 use super::notify::Notifier;
 use super::reload::{Asker, Files, Reading, Reloader};
@@ -73,6 +74,7 @@ pub(super) struct EventLoop {
     watcher: Watcher,
     alarm: Alarm,
     reloader: Reloader,
+    metrics: Metrics,
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -90,6 +92,7 @@ enum Wake {
     News(News),
     HangUp,
     Reading(Box<Reading>),
+    Scrape(Ask),
 }
 
 impl EventLoop {
@@ -124,6 +127,7 @@ impl EventLoop {
             interrupt: catch(SignalKind::interrupt())?,
             hang_up: catch(SignalKind::hangup())?,
             reloader: Reloader::new(files),
+            metrics: Metrics::start(config.metrics, clock).map_err(RunError::Metrics)?,
             // The last thing: threads that were started before stay as they are, and so do the agents they start.
             realtime: realtime::raise(),
             next_retry: clock.now() + RETRY,
@@ -156,6 +160,8 @@ impl EventLoop {
                 Wake::News(news) => self.news(&news),
                 Wake::HangUp => self.reloader.ask(Asker::Signal),
                 Wake::Reading(reading) => self.reload(*reading),
+                // A scrape that is over by now misses nothing.
+                Wake::Scrape(ask) => drop(ask.send(self.status())),
             }
         }
         self.report("service manager", |notifier| notifier.stopping());
@@ -265,6 +271,7 @@ impl EventLoop {
             _ = self.terminate.recv() => Wake::Input(Input::Shutdown),
             _ = self.interrupt.recv() => Wake::Input(Input::Shutdown),
             _ = self.hang_up.recv() => Wake::HangUp,
+            ask = self.metrics.next() => Wake::Scrape(ask),
             reading = self.reloader.next() => Wake::Reading(Box::new(reading)),
         };
         Ok(wake)

@@ -9,6 +9,7 @@ pub mod exec;
 pub mod icmp;
 pub mod link;
 pub mod log;
+mod metrics;
 #[cfg(test)]
 mod namespace;
 pub mod netlink;
@@ -74,6 +75,11 @@ pub enum RunError {
     /// No news of interfaces and addresses.
     #[error("changes of interfaces and addresses cannot be watched: {0}")]
     Watch(#[from] netlink::NetlinkError),
+    /// The thread that serves metrics cannot be made.
+    #[error(
+        "metrics cannot be served: {0}; take [metrics] out, or look at the limits on threads and open files"
+    )]
+    Metrics(#[source] io::Error),
     /// The kernel gave no random numbers.
     #[error("the kernel has no random numbers: {0}")]
     Random(#[from] getrandom::Error),

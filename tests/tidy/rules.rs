@@ -30,7 +30,7 @@ pub(crate) const IMPURE: [&str; 18] = [
 ];
 
 /// Where each dependency may be used: modules, or one file. `main` is `src/main.rs`.
-pub(crate) const CRATES: [(&str, &[&str]); 20] = [
+pub(crate) const CRATES: [(&str, &[&str]); 21] = [
     ("tokio", &["control", "daemon", "lab", "cli"]),
     ("serde", &["wire", "config", "agent", "cluster", "control", "daemon", "lab", "cli"]),
     ("serde_json", &["control", "daemon", "lab", "cli"]),
@@ -48,9 +48,10 @@ pub(crate) const CRATES: [(&str, &[&str]); 20] = [
     ("getrandom", &["wire", "daemon", "cli"]),
     ("clap", &["lab", "cli"]),
     ("tracing", &["control", "daemon", "lab", "cli"]),
-    ("tracing_subscriber", &["daemon", "cli"]),
+    ("tracing_subscriber", &["daemon"]),
     ("thiserror", &["wire", "config", "agent", "control", "daemon", "lab", "cli"]),
     ("strsim", &["config", "agent", "cli"]),
+    ("httparse", &["daemon"]),
 ];
 
 /// Words that belong to few places: the words, where they may stand (and in tests, where that is anywhere), and why.
