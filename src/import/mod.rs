@@ -155,26 +155,18 @@ fn each_once(kinds: &[(Option<String>, Program, PathBuf)], report: &mut Report) 
 
 /// Whose configuration a path is, and the file that is read first.
 fn kind(path: &Path) -> Result<(Program, PathBuf), String> {
-    if path.is_dir() {
-        let (ha_cf, keepalived) = (path.join("ha.cf"), path.join("keepalived.conf"));
-        return match (ha_cf.exists(), keepalived.exists()) {
-            (true, false) => Ok((Program::Heartbeat, ha_cf)),
-            (false, true) => Ok((Program::Keepalived, keepalived)),
-            (true, true) => Err("holds both ha.cf and keepalived.conf; name one of the two".to_owned()),
-            (false, false) => Err(
-                "holds neither ha.cf nor keepalived.conf; Heartbeat's are in /etc/ha.d, Keepalived's in /etc/keepalived"
-                    .to_owned(),
-            ),
-        };
-    }
+    let path = if path.is_dir() { in_directory(path)? } else { path.to_owned() };
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if ["haresources", "authkeys"].contains(&name.as_str()) {
         return Err("is read beside ha.cf; name ha.cf, or the directory of both".to_owned());
     }
-    let text = source::read(path)?;
+    let text = source::read(&path)?;
+    if text.trim().is_empty() {
+        return Err("is empty; is it the right file?".to_owned());
+    }
     match name.as_str() {
-        "ha.cf" => return Ok((Program::Heartbeat, path.to_owned())),
-        "keepalived.conf" => return Ok((Program::Keepalived, path.to_owned())),
+        "ha.cf" => return Ok((Program::Heartbeat, path)),
+        "keepalived.conf" => return Ok((Program::Keepalived, path)),
         _ => {}
     }
     let words = text.lines().filter_map(|line| {
@@ -189,9 +181,22 @@ fn kind(path: &Path) -> Result<(Program, PathBuf), String> {
             (false, false) => None,
         }
     });
-    program.map(|program| (program, path.to_owned())).ok_or_else(|| {
+    program.map(|program| (program, path)).ok_or_else(|| {
         "is neither an ha.cf nor a keepalived.conf: no line begins with a word of theirs".to_owned()
     })
+}
+
+fn in_directory(path: &Path) -> Result<PathBuf, String> {
+    let (ha_cf, keepalived) = (path.join("ha.cf"), path.join("keepalived.conf"));
+    match (ha_cf.exists(), keepalived.exists()) {
+        (true, false) => Ok(ha_cf),
+        (false, true) => Ok(keepalived),
+        (true, true) => Err("holds both ha.cf and keepalived.conf; name one of the two".to_owned()),
+        (false, false) => Err(
+            "holds neither ha.cf nor keepalived.conf; Heartbeat's are in /etc/ha.d, Keepalived's in /etc/keepalived"
+                .to_owned(),
+        ),
+    }
 }
 
 /// Writes the draft, and tries the text as `lubdub check` would.

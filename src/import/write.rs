@@ -12,7 +12,7 @@ use super::value;
 const PORT: u16 = 694;
 
 /// The text, and what is left to decide in it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) text: String,
     /// Line by line like `text`, with a stand-in for each mark.
@@ -206,12 +206,6 @@ fn key(text: &str) -> String {
 /// The texts so far.
 #[derive(Default)]
 struct Page(Written);
-
-impl Default for Written {
-    fn default() -> Self {
-        Self { text: String::new(), trial: String::new(), open: Vec::new(), marked: Vec::new() }
-    }
-}
 
 impl Page {
     /// The number of the line that comes next.

@@ -15,7 +15,7 @@ pub(super) fn read(text: &str, file: FileId, report: &mut Report) {
         match words.as_slice() {
             [] => {}
             ["auth", ids @ ..] => {
-                report.not_needed(at, format!("auth {}", ids.join(" ")), "a fresh key signs")
+                report.not_needed(at, format!("auth {}", ids.join(" ")), "a fresh key signs");
             }
             [id, "crc", ..] if is_id(id) => report.not_converted(
                 at,

@@ -185,7 +185,7 @@ fn boolean(word: &str) -> Option<bool> {
 fn auto_failback(directives: &mut Directives, line: &Line<'_>, report: &mut Report) {
     let word = line.option();
     let legacy = word.eq_ignore_ascii_case("legacy");
-    let Some(on) = boolean(word).or(legacy.then_some(true)) else {
+    let Some(on) = boolean(word).or_else(|| legacy.then_some(true)) else {
         let says = "it is neither on, off nor legacy; Heartbeat's default, on, stands in its place";
         report.not_converted(line.at, line.text(), says);
         return;

@@ -135,7 +135,7 @@ fn addresses(instance: &mut Instance, block: &Statement, report: &mut Report) {
         }
         let ignored = ignored.join(" ");
         // Keepalived adds an address without a prefix for itself alone.
-        let prefix = prefix.unwrap_or(if ip.is_ipv4() { 32 } else { 128 });
+        let prefix = prefix.unwrap_or_else(|| if ip.is_ipv4() { 32 } else { 128 });
         let text = statement.text();
         instance.addresses.push(Vip { at: statement.at, text, ip, prefix, device, ignored });
     }

@@ -27,6 +27,7 @@ pub(super) fn read(path: &Path, owner: Option<&str>, report: &mut Report) -> Vec
     let mut reader = Reader {
         owner,
         files: Vec::new(),
+        directory: PathBuf::new(),
         variables: BTreeMap::new(),
         lines: Vec::new(),
         count: 0,
@@ -37,8 +38,10 @@ pub(super) fn read(path: &Path, owner: Option<&str>, report: &mut Report) -> Vec
 
 struct Reader<'a> {
     owner: Option<&'a str>,
-    /// Those that are being read, from the outermost on.
+    /// Those that are being read, from the outermost on, without links.
     files: Vec<PathBuf>,
+    /// That of the innermost, as it was named.
+    directory: PathBuf,
     variables: BTreeMap<String, String>,
     lines: Vec<Line>,
     /// Files read so far.
@@ -48,7 +51,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// `from` is the line that includes it.
     fn file(&mut self, path: &Path, from: Option<Place>, report: &mut Report) {
-        let again = self.files.iter().any(|open| open == path);
+        let path_itself = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let again = self.files.contains(&path_itself);
         self.count += 1;
         if let Some(from) = from
             && (again || self.files.len() >= MAX_DEPTH || self.count > MAX_FILES)
@@ -61,12 +65,17 @@ impl Reader<'_> {
         let file = report.file(&path.display().to_string());
         let text = match source::read(path) {
             Ok(text) => text,
-            // An included file may well hold comments alone.
-            Err(why) => return report.fault(from.unwrap_or(Place::new(file, 0)), why),
+            Err(why) => {
+                report.fault(Place::new(file, 0), why);
+                return;
+            }
         };
-        self.files.push(path.to_owned());
+        let inner = path.parent().map(Path::to_owned).unwrap_or_default();
+        let outer = std::mem::replace(&mut self.directory, inner);
+        self.files.push(path_itself);
         self.text(&text, file, report);
         self.files.pop();
+        self.directory = outer;
     }
 
     fn text(&mut self, text: &str, file: FileId, report: &mut Report) {
@@ -181,9 +190,10 @@ impl Reader<'_> {
     }
 
     fn include(&mut self, pattern: &str, at: Place, report: &mut Report) {
-        let directory = self.files.last().and_then(|file| file.parent()).unwrap_or(Path::new(""));
         let text = format!("include {pattern}");
-        let pattern = directory.join(pattern);
+        // The directory is no pattern, whatever its name looks like.
+        let directory = glob::Pattern::escape(&self.directory.to_string_lossy());
+        let pattern = Path::new(&directory).join(pattern);
         let pattern = pattern.to_string_lossy();
         let paths = match glob::glob(&pattern) {
             Ok(paths) => paths,
@@ -193,7 +203,7 @@ impl Reader<'_> {
             }
         };
         let mut files: Vec<PathBuf> = Vec::new();
-        for path in paths {
+        for path in paths.take(MAX_FILES + 1) {
             match path {
                 Ok(path) if path.is_file() => files.push(path),
                 Ok(_) => {}
@@ -278,50 +288,52 @@ fn variable_at(text: &str) -> (&str, usize) {
 mod tests {
     use super::*;
 
-    fn read_text(text: &str, owner: Option<&str>) -> Result<Vec<String>, String> {
+    /// The lines, and what is wrong.
+    fn both(text: &str, owner: Option<&str>) -> (Vec<String>, String) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keepalived.conf");
         std::fs::write(&path, text).unwrap();
         let mut report = Report::default();
         let lines = read(&path, owner, &mut report);
-        let made = report.finish(Some(lines)).map_err(|errors| errors.to_string());
-        made.map(|(lines, _)| lines.into_iter().map(|line| line.text).collect())
+        let errors = report.finish(Some(())).err().map(|errors| errors.to_string());
+        (lines.into_iter().map(|line| line.text).collect(), errors.unwrap_or_default())
+    }
+
+    fn read_text(text: &str, owner: Option<&str>) -> Vec<String> {
+        let (lines, errors) = both(text, owner);
+        assert_eq!(errors, "");
+        lines
+    }
+
+    fn error(text: &str, owner: Option<&str>) -> String {
+        both(text, owner).1
     }
 
     #[test]
     fn comments_are_taken_out() {
         let text = "! one\na b # two\n  c \"x # y\" ! three\nd \\# e\n\n";
-        assert_eq!(read_text(text, None).unwrap(), ["a b", "c \"x # y\"", "d # e"]);
-        assert!(read_text("a \"b\nc\n", None).unwrap_err().contains(":1: a quote is not closed"));
+        assert_eq!(read_text(text, None), ["a b", "c \"x # y\"", "d # e"]);
+        assert!(error("a \"b\nc\n", None).contains(":1: a quote is not closed"));
     }
 
     #[test]
     fn conditional_lines_hold_for_their_node() {
         let text = "@alpha priority 150\n@beta priority 100\n@^alpha x\n@beta $P=7\np $P\n";
-        assert_eq!(read_text(text, Some("alpha")).unwrap(), ["priority 150", "p $P"]);
-        let beta = read_text(text, Some("beta.example.com")).unwrap();
+        assert_eq!(read_text(text, Some("alpha")), ["priority 150", "p $P"]);
+        let beta = read_text(text, Some("beta.example.com"));
         assert_eq!(beta, ["priority 100", "x", "p 7"]);
-        assert!(
-            read_text(text, None).unwrap_err().contains(":1: `@alpha` holds for some nodes only")
-        );
+        assert!(error(text, None).contains(":1: `@alpha` holds for some nodes only"));
     }
 
     #[test]
     fn variables_are_replaced_when_they_are_used() {
         let text =
             "$BASE=10.2.${SUB}\n$SUB=0\n${BASE}.1/24\n$SUB=7\n${BASE}.1/24\n$NO ${NONE}x a$\n";
-        assert_eq!(
-            read_text(text, None).unwrap(),
-            ["10.2.0.1/24", "10.2.7.1/24", "$NO ${NONE}x a$"]
-        );
+        assert_eq!(read_text(text, None), ["10.2.0.1/24", "10.2.7.1/24", "$NO ${NONE}x a$"]);
         let text = "$I= \\\n a ${N} { \\\n b \\\n }\n$N=1\n$I\n$N=2\n$I\n";
-        assert_eq!(read_text(text, None).unwrap(), ["a 1 {", "b", "}", "a 2 {", "b", "}"]);
-        assert!(
-            read_text("$A=${B} ${B}\n$B=$A\nx $A\n", None)
-                .unwrap_err()
-                .contains(":3: the variables")
-        );
-        assert!(read_text("~SEQ(a,1,2) x\n", None).unwrap_err().contains(":1: sequences"));
+        assert_eq!(read_text(text, None), ["a 1 {", "b", "}", "a 2 {", "b", "}"]);
+        assert!(error("$A=${B} ${B}\n$B=$A\nx $A\n", None).contains(":3: the variables"));
+        assert!(error("~SEQ(a,1,2) x\n", None).contains(":1: sequences"));
     }
 
     #[test]
@@ -347,6 +359,6 @@ mod tests {
         let mut report = Report::default();
         read(&main, None, &mut report);
         let errors = report.finish(Some(())).unwrap_err().to_string();
-        assert!(errors.contains("go") || errors.contains("includes itself"), "{errors}");
+        assert!(errors.contains("x.conf:1: ") && errors.contains("includes itself"), "{errors}");
     }
 }

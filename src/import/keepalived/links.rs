@@ -158,7 +158,7 @@ fn tell(
                 report.not_needed(at, text, says);
             }
             Some(_) => {
-                report.not_needed(at, text, format!("the node has it on link {name} already"))
+                report.not_needed(at, text, format!("the node has it on link {name} already"));
             }
             None => {
                 link.own(node, ip);

@@ -13,7 +13,7 @@ pub(super) struct Statement {
     /// Its first line; with a block its last one, too.
     pub(super) at: Place,
     pub(super) words: Vec<String>,
-    pub(super) block: Option<Vec<Statement>>,
+    pub(super) block: Option<Vec<Self>>,
 }
 
 impl Statement {
