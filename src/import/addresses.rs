@@ -1,5 +1,6 @@
 //! Whose address is whose: what the files tell, what the operator tells, and what follows from both.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::draft::{Mark, Node, Slot};
@@ -21,11 +22,13 @@ pub(super) struct LinkAddresses {
     pub(super) owned: Vec<Option<IpAddr>>,
     /// Those of which only the link is known.
     pub(super) loose: Vec<IpAddr>,
+    /// What is known not to belong together.
+    excluded: BTreeSet<(usize, IpAddr)>,
 }
 
 impl LinkAddresses {
     pub(super) fn new(link: String, nodes: usize) -> Self {
-        Self { link, owned: vec![None; nodes], loose: Vec::new() }
+        Self { link, owned: vec![None; nodes], loose: Vec::new(), excluded: BTreeSet::new() }
     }
 
     /// An address of a node.
@@ -58,11 +61,16 @@ impl LinkAddresses {
         if known.peek().is_none() { Some(0) } else { known.filter_map(shared).max() }
     }
 
-    /// The node that lacks an address, if it is the only one.
-    fn only_without(&self) -> Option<usize> {
-        let mut lacking =
-            self.owned.iter().enumerate().filter(|(_, ip)| ip.is_none()).map(|(node, _)| node);
-        lacking.next().filter(|_| lacking.next().is_none())
+    /// An address that is not this node's: the node's own file names it as another's.
+    pub(super) fn exclude(&mut self, node: usize, ip: IpAddr) {
+        self.excluded.insert((node, ip));
+    }
+
+    /// The nodes that may have an address of which only the link is known.
+    fn candidates(&self, ip: IpAddr) -> Vec<usize> {
+        let lacking = self.owned.iter().enumerate().filter(|(_, owned)| owned.is_none());
+        let lacking = lacking.map(|(node, _)| node);
+        lacking.filter(|node| !self.excluded.contains(&(*node, ip))).collect()
     }
 }
 
@@ -94,11 +102,33 @@ pub(super) fn claim(links: &mut [LinkAddresses], node: usize, ip: IpAddr) -> Res
     }
 }
 
-/// What follows: where one node lacks an address and one address lacks a node, they belong together.
-pub(super) fn settle(links: &mut [LinkAddresses]) {
+/// What follows: an address that only one node can have is its own, unless there are two of them. `alike` are nodes of which
+/// nothing is known, so that each is as good as the other.
+pub(super) fn settle(links: &mut [LinkAddresses], alike: &[usize]) {
+    let only_link = links.len() == 1;
     for link in links {
-        if let (Some(node), [ip]) = (link.only_without(), link.loose.as_slice()) {
-            let ip = *ip;
+        loop {
+            let mut sure: BTreeMap<usize, Vec<IpAddr>> = BTreeMap::new();
+            for ip in &link.loose {
+                match link.candidates(*ip).as_slice() {
+                    [node] => sure.entry(*node).or_default().push(*ip),
+                    // On several links it matters which of them has which.
+                    [first, rest @ ..]
+                        if only_link
+                            && alike.contains(first)
+                            && rest.iter().all(|node| alike.contains(node)) =>
+                    {
+                        sure.insert(*first, vec![*ip]);
+                        break;
+                    }
+                    [..] => {}
+                }
+            }
+            let found = sure.iter().find_map(|(node, ips)| match ips.as_slice() {
+                [ip] => Some((*node, *ip)),
+                [..] => None,
+            });
+            let Some((node, ip)) = found else { break };
             link.own(node, ip);
         }
     }
@@ -135,10 +165,8 @@ fn mark(node: usize, name: &Slot, at: usize, link: &LinkAddresses) -> Mark {
             (format!(": {list}"), format!(" ({list}?)"))
         }
     };
-    let whose = match name {
-        Slot::Known(name) => name.clone(),
-        Slot::Open(_) => "the other node".to_owned(),
-    };
+    // `<name of the other node>` becomes `the other node`.
+    let whose = name.shown().trim_start_matches("<name of ").trim_end_matches('>');
     let again = name.value().unwrap_or("NAME");
     // Networks for benchmarks (RFC 2544, RFC 5180): nobody's own.
     let stand_in = if link.known().any(|ip| ip.is_ipv6()) {
@@ -173,10 +201,10 @@ mod tests {
     #[test]
     fn one_word_of_the_operator_settles_a_pair() {
         let mut links = [link("eth0", &["10.0.0.1", "10.0.0.2"])];
-        settle(&mut links);
+        settle(&mut links, &[]);
         assert_eq!(links[0].owned, [None, None]);
         assert_eq!(claim(&mut links, 1, ip("10.0.0.2")), Ok(()));
-        settle(&mut links);
+        settle(&mut links, &[]);
         assert_eq!(links[0].owned, [Some(ip("10.0.0.1")), Some(ip("10.0.0.2"))]);
         assert!(claim(&mut links, 0, ip("10.0.0.2")).unwrap_err().contains("another node"));
         assert!(claim(&mut links, 0, ip("10.0.0.9")).unwrap_err().contains("no link"));
@@ -193,7 +221,7 @@ mod tests {
         for text in ["192.168.1.1", "10.0.0.1", "fd00::1"] {
             assert_eq!(claim(&mut links, 0, ip(text)), Ok(()), "{text}");
         }
-        settle(&mut links);
+        settle(&mut links, &[]);
         for (at, addresses) in
             [["10.0.0.1", "10.0.0.2"], ["192.168.1.1", "192.168.1.2"], ["fd00::1", "fd00::2"]]
                 .iter()
@@ -201,6 +229,36 @@ mod tests {
         {
             assert_eq!(links[at].owned, addresses.map(|text| Some(ip(text))));
         }
+    }
+
+    /// The file of one of three nodes: its own address is not among those of its peers.
+    #[test]
+    fn peers_of_a_node_are_others() {
+        let three = || {
+            let mut link = LinkAddresses::new("eth0".to_owned(), 3);
+            for text in ["10.0.0.2", "10.0.0.3"] {
+                link.mention(ip(text));
+                link.exclude(0, ip(text));
+            }
+            link
+        };
+        let mut links = [three()];
+        settle(&mut links, &[]);
+        assert_eq!(links[0].owned, [None, None, None]);
+        assert_eq!(claim(&mut links, 1, ip("10.0.0.3")), Ok(()));
+        settle(&mut links, &[]);
+        assert_eq!(links[0].owned, [None, Some(ip("10.0.0.3")), Some(ip("10.0.0.2"))]);
+        let mut links = [three()];
+        settle(&mut links, &[1, 2]);
+        assert_eq!(links[0].owned, [None, Some(ip("10.0.0.2")), Some(ip("10.0.0.3"))]);
+    }
+
+    #[test]
+    fn two_addresses_for_one_place_are_left_open() {
+        let mut links = [link("eth0", &["10.0.0.2", "10.0.0.3"])];
+        links[0].own(0, ip("10.0.0.1"));
+        settle(&mut links, &[]);
+        assert_eq!(links[0].owned, [Some(ip("10.0.0.1")), None]);
     }
 
     #[test]

@@ -103,6 +103,8 @@ pub(super) struct Times {
     pub(super) warntime: Option<Duration>,
     pub(super) deadtime: Duration,
     pub(super) initdead: Option<Duration>,
+    /// What there is to say about some of them, by key.
+    pub(super) comments: Vec<(&'static str, &'static str)>,
 }
 
 /// A path for heartbeats.
@@ -205,6 +207,21 @@ impl Resource {
         if interface != ByNode::None {
             resource.params.push(("interface", Param::ByNode(interface)));
         }
+        resource
+    }
+
+    /// An address that could not be read; `number` tells it from others of its kind.
+    pub(super) fn unread_address(name: String, text: &str, at: &str, number: usize) -> Self {
+        let mut resource = Self::of_agent(name, "IPaddr");
+        let slot = Slot::Open(Mark {
+            shown: format!("<address: {text}>"),
+            stand_in: format!("198.19.{}.{}/24", number / 250, number % 250 + 1),
+            todo: format!(
+                "the address of resource `{}`, or take its block out (see {at})",
+                resource.name
+            ),
+        });
+        resource.params.push(("ip", Param::One(slot)));
         resource
     }
 

@@ -58,7 +58,9 @@ fn heartbeat(page: &mut Page, draft: &Draft) {
         ("initdead", times.initdead),
     ] {
         if let Some(time) = time {
-            page.same(&format!("{key} = \"{}\"", value::written(time)));
+            let comment = times.comments.iter().find(|(of, _)| *of == key);
+            let comment = comment.map_or_else(String::new, |(_, text)| format!(" # {text}"));
+            page.same(&format!("{key} = \"{}\"{comment}", value::written(time)));
         }
     }
     let common = draft.links.first().map_or(PORT, |link| link.port);

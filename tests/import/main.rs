@@ -2,12 +2,7 @@
 //! sources, `arguments` for the command line, `expected.toml` (stdout) and `expected.txt` (stderr). `UPDATE_GOLDEN=1`
 //! rewrites the latter two.
 #![expect(clippy::disallowed_methods, reason = "tests start the program")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails, panics"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that fails, panics")]
 
 mod golden;
 mod nonsense;

@@ -58,6 +58,8 @@ struct Reader<'a> {
     group_names: Names,
     /// Addresses that a group has, with their places.
     addresses: BTreeMap<IpAddr, String>,
+    /// How many addresses could not be read.
+    unread: usize,
     /// Agents that a group uses, with the group's name.
     agents: BTreeMap<&'static str, String>,
 }
@@ -164,8 +166,15 @@ impl Reader<'_> {
         let parts = match Parts::of(arguments) {
             Ok(parts) => parts,
             Err(why) => {
-                report.not_converted(at, word, format!("{why}; write a resource for it by hand"));
-                return None;
+                report.not_converted(at, word, why);
+                self.unread += 1;
+                let here = report.short(at);
+                return Some(Resource::unread_address(
+                    names.free("vip"),
+                    arguments,
+                    &here,
+                    self.unread,
+                ));
             }
         };
         let here = report.short(at);
@@ -275,8 +284,8 @@ impl Parts {
                 parts.prefix = Some(prefix);
             } else if word.parse::<IpAddr>().is_ok() {
                 parts.broadcast = true;
-            } else if let Some(interface) =
-                value::interface(word).filter(|_| starts_with_letter(word))
+            } else if let Some(interface) = value::interface(word)
+                .filter(|_| starts_with_letter(word) && parts.interface.is_none())
             {
                 parts.interface = Some(interface.to_owned());
             } else {
@@ -313,7 +322,14 @@ mod tests {
             let found = (parts.prefix, parts.interface.as_deref(), parts.broadcast);
             assert_eq!(found, (prefix, interface, broadcast), "{text}");
         }
-        for text in ["", "10.0.0", "10.0.0.1/240", "10.0.0.1/24/muchtoolongname0", "mysql"] {
+        for text in [
+            "",
+            "10.0.0",
+            "10.0.0.1/240",
+            "10.0.0.1/24/muchtoolongname0",
+            "10.0.0.1/eth0/eth1",
+            "mysql",
+        ] {
             assert!(Parts::of(text).is_err(), "{text}");
         }
     }

@@ -109,14 +109,13 @@ fn beside_text(path: &Path, report: &mut Report) -> Option<(String, FileId)> {
     let file = report.file(&path.display().to_string());
     let at = Place::new(file, 0);
     if !path.exists() {
-        let what = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let says = match what.as_deref() {
-            Some("haresources") => {
-                "it is not there, so no group was made; write a [[group]] for what is to move"
-            }
-            _ => "it is not there; a fresh key is wanted in any case",
-        };
-        report.not_converted(at, "the file", says);
+        if path.ends_with("haresources") {
+            let says =
+                "it is not there, so no group was made; write a [[group]] for what is to move";
+            report.not_converted(at, "the file", says);
+        } else {
+            report.not_needed(at, "the file", "it is not there; a fresh key is wanted in any case");
+        }
         return None;
     }
     match source::read(path) {
@@ -146,14 +145,12 @@ fn own(
     }
     if let (Some(owner), 2) = (owner.and_then(index), nodes.len()) {
         for link in links.iter_mut() {
-            if let [ip] = *link.loose.as_slice()
-                && link.owned.iter().all(Option::is_none)
-            {
-                link.own(1 - owner, ip);
+            if let [ip] = *link.loose.as_slice() {
+                link.exclude(owner, ip);
             }
         }
     }
-    addresses::settle(links);
+    addresses::settle(links, &[]);
 }
 
 /// The ping nodes: addresses outside the cluster.
@@ -214,5 +211,11 @@ fn times(directives: &Directives, report: &mut Report) -> Times {
         patience >= dead,
         "it is below deadtime, and Heartbeat would not start with it; left out, it is twice deadtime",
     );
-    Times { keepalive: alive, warntime, deadtime: dead, initdead }
+    let mut comments = Vec::new();
+    for (key, timed) in [("keepalive", keepalive), ("deadtime", deadtime)] {
+        if timed.is_none() {
+            comments.push((key, "Heartbeat's own default"));
+        }
+    }
+    Times { keepalive: alive, warntime, deadtime: dead, initdead, comments }
 }

@@ -44,6 +44,8 @@ pub(super) struct Instance {
     pub(super) source: Option<(Place, IpAddr)>,
     pub(super) peers: Vec<(Place, IpAddr)>,
     pub(super) addresses: Vec<Vip>,
+    /// Lines where an address should be, and none was understood.
+    pub(super) unread: Vec<(Place, String)>,
     pub(super) needs: Needs,
 }
 

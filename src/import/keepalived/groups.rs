@@ -26,7 +26,8 @@ pub(super) fn groups(
     report: &mut Report,
 ) -> Vec<Group> {
     let plans = plans(files, joints, report);
-    let mut maker = Maker { names, files, addresses: BTreeMap::new(), checks: Checks::new(files) };
+    let mut maker =
+        Maker { names, files, addresses: BTreeMap::new(), unread: 0, checks: Checks::new(files) };
     let groups = plans.iter().map(|plan| maker.group(plan, report)).collect();
     maker.checks.tell(report);
     groups
@@ -123,6 +124,8 @@ struct Maker<'a> {
     files: &'a [File],
     /// Addresses that a group has, with its name.
     addresses: BTreeMap<IpAddr, String>,
+    /// How many could not be read.
+    unread: usize,
     checks: Checks<'a>,
 }
 
@@ -305,6 +308,14 @@ impl<'a> Maker<'a> {
         for (ip, prefix, interfaces) in found {
             let interface = ByNode::of(self.names, &interfaces);
             resources.push(Resource::address(names.free("vip"), ip, Some(prefix), interface, ""));
+        }
+        let mut seen = BTreeSet::new();
+        for (at, text) in joint.instances().flat_map(|(_, instance)| &instance.unread) {
+            if seen.insert(text) {
+                self.unread += 1;
+                let (name, at) = (names.free("vip"), report.short(*at));
+                resources.push(Resource::unread_address(name, text, &at, self.unread));
+            }
         }
         resources
     }

@@ -35,6 +35,7 @@ pub(super) fn read(statement: &Statement, name: &str, report: &mut Report) -> In
         source: None,
         peers: Vec::new(),
         addresses: Vec::new(),
+        unread: Vec::new(),
         needs: Needs::default(),
     };
     for inner in statement.inside() {
@@ -118,8 +119,15 @@ fn addresses(instance: &mut Instance, block: &Statement, report: &mut Report) {
     for statement in block.inside() {
         let (ip, prefix) = match value::address(statement.word(0)) {
             Ok(address) => address,
+            // VRRP over IPv6 wants one of these first, whether anybody uses it or not.
+            Err(_) if statement.word(0).starts_with("fe80:") => {
+                let says = "no link-local address moves; hosts that have it as their router need another one";
+                report.not_converted(statement.at, statement.text(), says);
+                continue;
+            }
             Err(why) => {
                 report.not_converted(statement.at, statement.text(), why);
+                instance.unread.push((statement.at, statement.text()));
                 continue;
             }
         };

@@ -81,7 +81,8 @@ pub(super) fn links(
             tell(path, node, instance, link, report);
         }
     }
-    own(&mut addresses, names, peers, report);
+    let files = joints.first().map_or(0, |joint| joint.by_node.len());
+    own(&mut addresses, names, files, peers, report);
     let any_v4 =
         joints.iter().flat_map(Joint::instances).any(|(_, it)| it.is_ipv4() != Some(false));
     let group = if any_v4 { IpAddr::V4(GROUP) } else { IpAddr::V6(GROUP_V6) };
@@ -169,6 +170,7 @@ fn tell(
     for (at, ip) in &instance.peers {
         let known = link.loose.contains(ip) || link.owned.contains(&Some(*ip));
         link.mention(*ip);
+        link.exclude(node, *ip);
         let text = format!("unicast_peer {ip}");
         if known {
             report.not_needed(*at, text, format!("it is on link {name} already"));
@@ -178,8 +180,14 @@ fn tell(
     }
 }
 
-/// Whose address is whose. Nodes that nobody named are as good as each other for addresses that are left.
-fn own(links: &mut [LinkAddresses], names: &[Slot], peers: &[Peer], report: &mut Report) {
+/// Whose address is whose.
+fn own(
+    links: &mut [LinkAddresses],
+    names: &[Slot],
+    files: usize,
+    peers: &[Peer],
+    report: &mut Report,
+) {
     let index = |name: &str| names.iter().position(|node| node.value() == Some(name));
     for peer in peers {
         let (Some(node), Some(ip)) = (index(&peer.name), peer.address) else { continue };
@@ -187,15 +195,7 @@ fn own(links: &mut [LinkAddresses], names: &[Slot], peers: &[Peer], report: &mut
             report.fault_of(&format!("--peer {}={ip}", peer.name), why);
         }
     }
-    addresses::settle(links);
-    let [link] = links else { return };
-    let lacking: Vec<usize> = (0..names.len())
-        .filter(|node| link.owned.get(*node).is_some_and(Option::is_none))
-        .collect();
-    let unnamed = |node: &usize| names.get(*node).is_some_and(|name| name.value().is_none());
-    if lacking.iter().all(unnamed) {
-        for (node, ip) in lacking.into_iter().zip(link.loose.clone()) {
-            link.own(node, ip);
-        }
-    }
+    let nameless = |node: &usize| names.get(*node).is_some_and(|name| name.value().is_none());
+    let alike: Vec<usize> = (files..names.len()).filter(nameless).collect();
+    addresses::settle(links, &alike);
 }

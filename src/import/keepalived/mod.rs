@@ -10,6 +10,7 @@ mod links;
 mod told;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -117,16 +118,16 @@ fn joints(files: &[File]) -> Vec<Joint<'_>> {
 /// The names of the nodes: first those of the files, then those that the operator named, then as many as talk to each
 /// other and have none.
 fn names(files: &[File], joints: &[Joint<'_>], peers: &[Peer], report: &mut Report) -> Vec<Slot> {
-    let mut names: Vec<Slot> = files.iter().map(|file| name(file, files, peers, report)).collect();
+    let mut names: Vec<Slot> =
+        (0..).zip(files).map(|(node, file)| name((node, file), files, peers, report)).collect();
     for peer in peers {
         if names.iter().all(|name| name.value() != Some(&peer.name)) {
             names.push(Slot::known(&peer.name));
         }
     }
-    let talkers = joints.iter().map(|joint| {
-        let instances = joint.instances();
-        let ips = instances.flat_map(|(_, it)| it.source.iter().chain(&it.peers).map(|(_, ip)| ip));
-        ips.collect::<std::collections::BTreeSet<_>>().len()
+    let talkers = joints.iter().flat_map(Joint::instances).map(|(_, it)| {
+        let peers: BTreeSet<_> = it.peers.iter().map(|(_, ip)| ip).collect();
+        peers.len() + 1
     });
     // Whoever runs Keepalived has a pair at least.
     let count = talkers.max().unwrap_or_default().max(2);
@@ -139,7 +140,7 @@ fn names(files: &[File], joints: &[Joint<'_>], peers: &[Peer], report: &mut Repo
         };
         names.push(Slot::Open(Mark {
             shown: format!("<name of {which}>"),
-            stand_in: format!("unnamed-{number}"),
+            stand_in: format!("unnamed-peer-{number}"),
             todo: format!(
                 "the name of {which}, as its host is called; or import again with its keepalived.conf as NAME=FILE, or with \
                  --peer NAME"
@@ -150,7 +151,7 @@ fn names(files: &[File], joints: &[Joint<'_>], peers: &[Peer], report: &mut Repo
 }
 
 /// The name of the node whose file it is: as it was told, else its `router_id` where no other has the same.
-fn name(file: &File, files: &[File], peers: &[Peer], report: &mut Report) -> Slot {
+fn name((node, file): (usize, &File), files: &[File], peers: &[Peer], report: &mut Report) -> Slot {
     let router_id = file.router_id.as_ref();
     if let Some(owner) = &file.owner {
         if let Some((at, id)) = router_id {
@@ -179,7 +180,7 @@ fn name(file: &File, files: &[File], peers: &[Peer], report: &mut Report) -> Slo
     }
     Slot::Open(Mark {
         shown: format!("<name of the node with {}>", file.name),
-        stand_in: format!("unnamed-{}", file.name.len()),
+        stand_in: format!("unnamed-{node}"),
         todo: format!(
             "the name of the node whose file is {}, as its host is called; or import again with NAME={}",
             file.name, file.name
@@ -226,5 +227,8 @@ fn times(joints: &[Joint<'_>], report: &mut Report) -> Times {
             }
         }
     }
-    Times { keepalive, warntime: None, deadtime, initdead: None }
+    let is_default = all().all(|(_, it)| it.advert_at.is_none());
+    let comments =
+        if is_default { vec![("keepalive", "keepalived's own default")] } else { Vec::new() };
+    Times { keepalive, warntime: None, deadtime, initdead: None, comments }
 }
