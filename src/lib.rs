@@ -8,5 +8,6 @@ pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod import;
 pub mod lab;
 pub mod wire;

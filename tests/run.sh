@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-rings='fetch format build lint docs tidy shell unit golden sim cli net agents netns'
+rings='fetch format build lint docs tidy shell unit golden import sim cli net agents netns'
 inside=tests/inside.sh
 
 title() {
@@ -27,6 +27,7 @@ title() {
         cli) echo 'the command line against a daemon' ;;
         agents) echo 'each agent alone, and through ocf-tester' ;;
         golden) echo 'datagrams and pages of released versions' ;;
+        import) echo 'configurations of other programs, and what becomes of them' ;;
         netns) echo 'real nodes that fail over in namespaces' ;;
         *) return 1 ;;
     esac
@@ -43,7 +44,7 @@ ring() {
         tidy) cargo test --locked --test tidy ;;
         shell) "$inside" shellcheck --external-sources resource-agents/* tests/*.sh benches/*.sh .ci/run ;;
         unit) "$inside" cargo test --locked --offline --lib --bins && cargo test --locked --doc ;;
-        golden | sim) cargo test --locked --test "$1" ;;
+        golden | import | sim) cargo test --locked --test "$1" ;;
         *) "$inside" cargo test --locked --offline --test "$1" ;;
     esac
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::agent::Action;
-use crate::config::cidr;
+use crate::config::{cidr, is_name, parse_ip};
 use crate::control::DEFAULT_SOCKET;
 use crate::daemon::log::Format;
 use crate::daemon::store::DEFAULT_DIR;
-use crate::lab;
 use crate::wire::KeyId;
+use crate::{import, lab};
 
 const EXIT_CODES: &str = "Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 the cluster is degraded (status), \
                           4 no daemon to talk to. `agent run` and `ip` end with the codes of the OCF agent API.";
@@ -21,6 +21,17 @@ const KEYGEN_STEPS: &str = "To change the key of a running cluster, on every nod
                             1. lubdub keygen --add on one, copy the file to the others, then lubdub reload\n  \
                             2. lubdub keygen --use 2, lubdub reload   (the id that --add told)\n  \
                             3. lubdub keygen --drop 1, lubdub reload  (once lubdub status shows that nobody signs with it)";
+
+const IMPORT_HELP: &str = "\
+What became of each line is told on stderr: what it is now, that it is not needed, or why it is NOT CONVERTED and what to
+do instead. What cannot be known stands in the result as <...>, which `lubdub check` refuses until you have decided.
+
+  lubdub import /etc/ha.d > cluster.toml
+  lubdub import /etc/ha.d --peer alpha=10.0.0.11 --output /etc/lubdub
+  lubdub import alpha=alpha/keepalived.conf beta=beta/keepalived.conf
+  lubdub import alpha=/etc/keepalived/keepalived.conf --peer beta=10.0.0.12
+
+Exit codes: 0 something was made, complete or not; 1 it could not be written; 2 a source cannot be read or understood.";
 
 /// Keeps a service running on exactly one of a few Linux nodes.
 #[derive(Debug, Parser)]
@@ -48,6 +59,9 @@ pub(super) enum Verb {
                             has to be restarted. `systemctl reload lubdub` and SIGHUP do the same."
     )]
     Reload,
+    /// Make cluster.toml of Heartbeat's configuration, or of the VRRP part of keepalived.conf
+    #[command(after_help = IMPORT_HELP)]
+    Import(ImportArgs),
     /// Show nodes, links, guard and groups: what is, what should be, and why
     #[command(
         after_help = "Ends with 3 when a group has no holder or two, is blocked or less guarded than asked for, \
@@ -174,6 +188,22 @@ pub(super) struct KeygenStep {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Heartbeat's directory (or the ha.cf in it), or keepalived.conf; with NAME= the node whose file it is
+    #[arg(value_name = "[NAME=]PATH", required = true, value_parser = import_source)]
+    pub(super) sources: Vec<import::Source>,
+    /// A node that the files do not name, or an address that they give to nobody; may be repeated
+    #[arg(long = "peer", value_name = "NAME[=ADDRESS]", value_parser = import_peer)]
+    pub(super) peers: Vec<import::Peer>,
+    /// Write cluster.toml there, and authkeys with a fresh key, instead of printing; nothing is overwritten
+    #[arg(long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+    /// The text and what became of each line, as one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Patience {
     /// How long to wait until it has happened
     #[arg(long, value_name = "SECONDS", default_value = "60s", value_parser = seconds)]
@@ -258,6 +288,30 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `PATH`, or `NAME=PATH`. What stands before a `=` and is no name is part of the path.
+fn import_source(text: &str) -> Result<import::Source, String> {
+    match text.split_once('=') {
+        Some((name, path)) if is_name(name) && !path.is_empty() => {
+            Ok(import::Source { owner: Some(name.to_owned()), path: path.into() })
+        }
+        Some(_) | None => Ok(import::Source { owner: None, path: text.into() }),
+    }
+}
+
+/// `NAME`, or `NAME=ADDRESS`.
+fn import_peer(text: &str) -> Result<import::Peer, String> {
+    let (name, address) = match text.split_once('=') {
+        Some((name, address)) => (name, Some(parse_ip(address)?)),
+        None => (text, None),
+    };
+    if !is_name(name) {
+        return Err(format!(
+            "{name:?} is no node's name; write NAME or NAME=ADDRESS, such as beta=10.0.0.12"
+        ));
+    }
+    Ok(import::Peer { name: name.to_owned(), address })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -287,5 +341,24 @@ mod tests {
         assert!(action("promote").is_err());
         assert_eq!(parameter("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(parameter("=b").is_err() && parameter("b").is_err());
+    }
+
+    #[test]
+    fn sources_and_peers() {
+        for (text, owner, path) in [
+            ("/etc/ha.d", None, "/etc/ha.d"),
+            ("alpha=/etc/ha.d", Some("alpha"), "/etc/ha.d"),
+            ("/tmp/a=b/ha.d", None, "/tmp/a=b/ha.d"),
+            ("alpha=", None, "alpha="),
+        ] {
+            let source = import_source(text).unwrap();
+            assert_eq!((source.owner.as_deref(), source.path), (owner, path.into()), "{text}");
+        }
+        let peer = import_peer("beta=10.0.0.2").unwrap();
+        assert_eq!((peer.name.as_str(), peer.address), ("beta", "10.0.0.2".parse().ok()));
+        assert_eq!(import_peer("beta").unwrap().address, None);
+        for text in ["beta=x", "be ta", "=10.0.0.2", "beta=", "beta=10.0.0.2/24"] {
+            assert!(import_peer(text).is_err(), "{text}");
+        }
     }
 }

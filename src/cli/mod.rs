@@ -9,6 +9,7 @@ mod check;
 mod daemon;
 mod exit;
 mod history;
+mod import;
 mod ip;
 mod keygen;
 mod output;
@@ -88,6 +89,7 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         Verb::Check(args) => check::check(&args),
         Verb::Keygen(args) => keygen::keygen(&args),
         Verb::Reload => reload::reload(&mut connect()?),
+        Verb::Import(args) => import::import(&args),
         Verb::Agent(verb) => agent::agent(verb),
         Verb::Lab(helper) => Ok(Exit::Lab(helper.run())),
         Verb::Ip(verb) => ip::ip(verb),

@@ -24,4 +24,5 @@ pub use file::{File, load, parse, read};
 pub(crate) use group::cidr;
 pub use ids::{GroupId, LinkId, NodeId, ResourceId};
 pub use problem::{ConfigErrors, Problem};
+pub(crate) use read::{hint, is_interface, is_name, nearest, parse_ip};
 pub use types::*;

@@ -56,16 +56,23 @@ impl Source {
 }
 
 /// A hint for a word that is not known: the nearest known one, or else all of them.
-pub(super) fn hint<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+pub(crate) fn hint<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(word, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if known.is_empty() => "there are none".to_owned(),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
+
+/// The known word that a word is a slip of.
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     /// From this likeness on a word is taken for a slip of another: half of its letters are in their place.
     const SLIP: f64 = 0.5;
-    let known: Vec<&str> = known.into_iter().collect();
     let likeness = |other: &str| strsim::normalized_damerau_levenshtein(word, other);
-    match known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
-        Some(nearest) if likeness(nearest) >= SLIP => format!("did you mean `{nearest}`?"),
-        Some(_) => format!("known here: {}", known.join(", ")),
-        None => "there are none".to_owned(),
-    }
+    let known = known.into_iter().map(|other| (likeness(other), other));
+    let (likeness, nearest) = known.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (likeness >= SLIP).then_some(nearest)
 }
 
 /// A table of which all keys are known to us.
@@ -287,12 +294,10 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A name of something of ours: letters, digits, `-`, `_` and `.`, beginning with a letter or digit.
+    /// A name of something of ours.
     pub(super) fn name(&self) -> Option<&'a str> {
         let text = self.text("\"alpha\"")?;
-        let head = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let tail = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        if head && tail && text.len() <= MAX_NAME {
+        if is_name(text) {
             return Some(text);
         }
         self.error(format!(
@@ -302,13 +307,10 @@ impl<'a> Item<'a> {
         None
     }
 
-    /// A network interface's name, as the kernel allows it (`dev_valid_name`).
+    /// A network interface's name.
     pub(super) fn interface(&self) -> Option<&'a str> {
         let text = self.text("\"eth0\"")?;
-        let fits = !text.is_empty() && text.len() <= MAX_INTERFACE && text != "." && text != "..";
-        let clean =
-            text.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':');
-        if fits && clean {
+        if is_interface(text) {
             return Some(text);
         }
         self.error(format!("{text:?} is no interface; write a name that `ip link` shows"));
@@ -339,8 +341,21 @@ impl<'a> Item<'a> {
     }
 }
 
+/// Whether something of ours can have this name: letters, digits, `-`, `_` and `.`, beginning with a letter or digit.
+pub(crate) fn is_name(text: &str) -> bool {
+    let head = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let tail = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    head && tail && text.len() <= MAX_NAME
+}
+
+/// Whether a network interface can have this name (`dev_valid_name` of the kernel).
+pub(crate) fn is_interface(text: &str) -> bool {
+    let fits = !text.is_empty() && text.len() <= MAX_INTERFACE && text != "." && text != "..";
+    fits && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':')
+}
+
 /// Reads the address of a machine; the error says what is wrong with it.
-pub(super) fn parse_ip(text: &str) -> Result<IpAddr, String> {
+pub(crate) fn parse_ip(text: &str) -> Result<IpAddr, String> {
     let Ok(ip) = text.parse::<IpAddr>() else {
         return Err(format!(
             "{text:?} is no address; write one as in \"10.10.10.11\" or \"2001:db8::11\""

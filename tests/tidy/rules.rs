@@ -4,8 +4,8 @@
 use crate::source::{code_of, has_word, is_word, module_of, uses_of_modules};
 
 /// The modules of the crate. Each may use those before it.
-pub(crate) const MODULES: [&str; 8] =
-    ["wire", "config", "agent", "cluster", "control", "daemon", "lab", "cli"];
+pub(crate) const MODULES: [&str; 9] =
+    ["wire", "config", "import", "agent", "cluster", "control", "daemon", "lab", "cli"];
 
 /// What the core must not do, by the words that it takes. The crates that it may not use are in [`CRATES`].
 pub(crate) const IMPURE: [&str; 18] = [
@@ -32,9 +32,10 @@ pub(crate) const IMPURE: [&str; 18] = [
 /// Where each dependency may be used: modules, or one file. `main` is `src/main.rs`.
 pub(crate) const CRATES: [(&str, &[&str]); 21] = [
     ("tokio", &["control", "daemon", "lab", "cli"]),
-    ("serde", &["wire", "config", "agent", "cluster", "control", "daemon", "lab", "cli"]),
+    ("serde", &["wire", "config", "import", "agent", "cluster", "control", "daemon", "lab", "cli"]),
     ("serde_json", &["control", "daemon", "lab", "cli"]),
-    ("toml", &["config"]),
+    ("toml", &["config", "import"]),
+    ("glob", &["import"]),
     ("bincode", &["src/wire/body.rs"]),
     ("hmac", &["wire"]),
     ("sha2", &["wire", "config"]),
@@ -49,7 +50,7 @@ pub(crate) const CRATES: [(&str, &[&str]); 21] = [
     ("clap", &["lab", "cli"]),
     ("tracing", &["control", "daemon", "lab", "cli"]),
     ("tracing_subscriber", &["daemon"]),
-    ("thiserror", &["wire", "config", "agent", "control", "daemon", "lab", "cli"]),
+    ("thiserror", &["wire", "config", "import", "agent", "control", "daemon", "lab", "cli"]),
     ("strsim", &["config", "agent", "cli"]),
     ("httparse", &["daemon"]),
 ];
