@@ -10,5 +10,6 @@
 
 mod contract;
 mod host;
+mod httpd;
 mod ipaddr;
 mod nginx;
