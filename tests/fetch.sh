@@ -73,7 +73,7 @@ apt_get() {
 }
 
 [ $# -gt 0 ] ||
-    set -- apache2 chrony iproute2 libxml2-utils nftables nginx ntpsec procps resource-agents shellcheck
+    set -- apache2 chrony curl iproute2 libxml2-utils nftables nginx ntpsec procps resource-agents shellcheck wget
 
 mkdir -p "$cache"
 # One at a time: two runs may share the cache.

@@ -79,8 +79,7 @@ fn ocf_tester(subject: &Subject<'_>) {
     let script = script.replace("DATADIR=/usr/share\n", &format!("DATADIR={}\n", data.display()));
     let script = host.file("ocf-tester", &script);
     let su =
-        host.file("bin/su", "#!/bin/sh\n# su nobody -s /bin/sh -c COMMAND\nexec sh -c \"$5\"\n");
-    fs::set_permissions(&su, fs::Permissions::from_mode(0o755)).unwrap();
+        host.program("bin/su", "#!/bin/sh\n# su nobody -s /bin/sh -c COMMAND\nexec sh -c \"$5\"\n");
 
     let agent = source("resource-agents").join(&subject.resource.agent.0);
     let mut environment = subject.environment(Action::Monitor);

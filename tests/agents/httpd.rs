@@ -1,7 +1,6 @@
 //! httpd, with the real Apache.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,9 +37,7 @@ fn program(host: &Host, name: &str, apache: &Path) -> PathBuf {
         "#!/bin/sh\nexec unshare --user --map-user=33 --map-group=33 -- {} \"$@\"\n",
         apache.display()
     );
-    let path = host.file(name, &text);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
+    host.program(name, &text)
 }
 
 pub(crate) fn subject<'a>(host: &'a Host, name: &str, config: &Path) -> Subject<'a> {
@@ -210,26 +207,28 @@ fn what_cannot_work_is_said() {
     missing.expect(Action::Stop, 0);
     let mut wrong = subject(&host, "e", Path::new("relative.conf"));
     wrong.expect_reason(Action::ValidateAll, 2, "absolute path");
-    for (name, value, code) in
-        [("graceful", "soon", 2), ("envfiles", "/none/envvars", 5)]
-    {
+    for (name, value, code) in [("graceful", "soon", 2), ("envfiles", "/none/envvars", 5)] {
         wrong = subject(&host, "e", &good);
         wrong.resource.params.insert(name.to_owned(), value.to_owned());
         wrong.expect_reason(Action::ValidateAll, code, value);
     }
 }
 
-/// It lets go of the agent before its workers have begun: what goes wrong then stands in its log alone.
+/// Apache lets go of the agent before its workers have begun: what goes wrong then stands in its log alone.
 #[test]
 fn an_end_after_a_good_beginning_is_no_start() {
     let host = Host::new();
-    let config = config(&host, "a", 8081, "User nobody");
+    let config = config(&host, "a", 8081, "");
     let mut subject = subject(&host, "a", &config);
-    // As root it has to become another user, and the host has none.
-    let root = tool("apache2", "apache2").display().to_string();
-    subject.resource.params.insert("httpd".to_owned(), root);
-    subject.expect_reason(Action::Start, 1, "Apache ended while it started");
-    subject.expect_reason(Action::Start, 1, "a/error.log");
+    let (apache, dir) = (subject.resource.params["httpd"].clone(), host.dir.path().display());
+    let ends = format!(
+        "#!/bin/sh\n{apache} \"$@\" || exit\ncase $* in *-k\\ start) ;; *) exit ;; esac\n\
+         until [ -s {dir}/a/httpd.pid ]; do sleep 0.01; done\npkill -KILL -s $(cat {dir}/a/httpd.pid)\n\
+         echo 'it was me' >{dir}/a/error.log\n"
+    );
+    let ends = host.program("bin/ends", &ends);
+    subject.resource.params.insert("httpd".to_owned(), ends.display().to_string());
+    subject.expect_reason(Action::Start, 1, "Apache ended while it started: it was me (see ");
     subject.expect(Action::Monitor, 7);
     subject.expect(Action::Stop, 0);
 }
@@ -239,42 +238,37 @@ fn a_status_page_that_is_not_as_it_should_be_is_a_failure() {
     let host = Host::new();
     let config = config(&host, "a", 8081, "");
     let mut subject = subject(&host, "a", &config);
-    let mut set = |name: &str, value: &str| {
+    let set = |subject: &mut Subject<'_>, name: &str, value: &str| {
         subject.resource.params.insert(name.to_owned(), value.to_owned());
     };
-    set("port", "8081");
+    set(&mut subject, "port", "8081");
     subject.expect(Action::ValidateAll, 0);
     subject.expect(Action::Monitor, 7);
     subject.expect(Action::Start, 0);
-    subject.expect(Action::Monitor, 0);
-    // Without curl.
-    host.bash("mount --bind /dev/null $(command -v curl)");
-    assert!(tool("wget", "wget").is_file());
-    subject.expect(Action::Monitor, 0);
-    host.bash("umount $(type -P curl || echo /usr/bin/curl)");
-
-    let mut set = |name: &str, value: &str| {
-        subject.resource.params.insert(name.to_owned(), value.to_owned());
-    };
-    set("testregex", "I AM [a-b]$");
-    subject.expect_reason(Action::Monitor, 1, "shows nothing that matches");
-    subject
-        .resource
-        .params
-        .insert("statusurl".to_owned(), "http://127.0.0.1:8081/index.txt".to_owned());
-    subject.expect(Action::Monitor, 0);
-
-    let (_, all) = processes(&host, "a");
-    subject
-        .resource
-        .params
-        .insert("statusurl".to_owned(), "http://127.0.0.1:8099/index.txt".to_owned());
-    subject.expect_reason(Action::Monitor, 1, "http://127.0.0.1:8099/index.txt does not answer");
-    assert_eq!(processes(&host, "a").1, all);
+    let (master, _) = processes(&host, "a");
+    for client in ["curl", "wget"] {
+        let client = tool(client, client);
+        subject.expect(Action::Monitor, 0);
+        set(&mut subject, "testregex", "I AM [a-b]$");
+        subject.expect_reason(Action::Monitor, 1, "shows nothing that matches");
+        set(&mut subject, "statusurl", "http://127.0.0.1:8081/index.txt");
+        subject.expect(Action::Monitor, 0);
+        set(&mut subject, "statusurl", "http://127.0.0.1:8099/");
+        subject.expect_reason(Action::Monitor, 1, "http://127.0.0.1:8099/ does not answer");
+        subject.resource.params.retain(|name, _| name != "statusurl" && name != "testregex");
+        // The next is used only where this one is not there.
+        host.bash(&format!("mount --bind /dev/null {}", client.display()));
+    }
+    subject.expect_reason(Action::ValidateAll, 5, "neither curl nor wget");
+    for client in ["curl", "wget"] {
+        host.bash(&format!("umount {}", tool(client, client).display()));
+    }
+    assert_eq!(processes(&host, "a").0, master);
     subject.expect(Action::Stop, 0);
 
+    set(&mut subject, "statusurl", "http://127.0.0.1:8099/");
     subject.resource.timeout.stop = Duration::from_secs(2);
-    subject.expect_reason(Action::Start, 1, "does not answer");
+    subject.expect_reason(Action::Start, 1, "http://127.0.0.1:8099/ does not answer");
     subject.expect(Action::Stop, 0);
     subject.expect(Action::Monitor, 7);
 }
@@ -320,39 +314,50 @@ fn the_pid_file_is_found_where_the_configuration_puts_it() {
     }
 }
 
-/// A client that has asked for much and reads on when Apache has been told to stop; how much it got.
-fn reads_slowly(host: &Host, log_words: &str, stop: impl Fn()) -> u64 {
+/// A client that has asked for much and reads on when `ready` succeeds; the file that tells how much it got.
+fn read_slowly(host: &Host, ready: &str) -> PathBuf {
     let dir = host.dir.path().display().to_string();
-    host.bash(&format!("truncate -s 64M {dir}/a/big"));
-    for name in ["started", "size"] {
-        let _ = fs::remove_file(format!("{dir}/{name}"));
-    }
     host.bash(&format!(
-        "( exec 3<>/dev/tcp/127.0.0.1/8081; printf 'GET /big HTTP/1.0\\r\\n\\r\\n' >&3; head -c 1000 <&3; \
-         touch {dir}/started; until grep -q '{log_words}' {dir}/a/error.log; do sleep 0.01; done; \
+        "truncate -s 64M {dir}/a/big; rm -f {dir}/started {dir}/size; \
+         ( exec 3<>/dev/tcp/127.0.0.1/8081; printf 'GET /big HTTP/1.0\\r\\n\\r\\n' >&3; head -c 1000 <&3; \
+         touch {dir}/started; until {ready}; do sleep 0.01; done; \
          wc -c <&3 >{dir}/size.new; mv {dir}/size.new {dir}/size ) >/dev/null 2>&1 &"
     ));
     host.until(&format!("test -e {dir}/started"));
-    stop();
-    host.until(&format!("test -e {dir}/size"));
-    fs::read_to_string(format!("{dir}/size")).unwrap().trim().parse().unwrap()
+    host.dir.path().join("size")
+}
+
+fn got(host: &Host, size: &Path) -> u64 {
+    host.until(&format!("test -e {}", size.display()));
+    fs::read_to_string(size).unwrap().trim().parse().unwrap()
 }
 
 #[test]
 fn requests_under_way_are_cut_unless_time_is_given() {
+    const ALL: u64 = 64 << 20;
     let host = Host::new();
     let config = config(&host, "a", 8081, "");
     let mut subject = subject(&host, "a", &config);
     subject.expect(Action::Start, 0);
-    let got = reads_slowly(&host, "caught SIGTERM", || drop(subject.expect(Action::Stop, 0)));
-    assert!(got < 64 << 20, "{got}");
+    let (master, _) = processes(&host, "a");
+    let stopped = host.dir.path().join("stopped");
+    let size = read_slowly(&host, &format!("test -e {}", stopped.display()));
+    // MPM event would wait for this client.
+    subject.expect(Action::Stop, 0);
+    assert_eq!(host.session(&master), Vec::<String>::new());
+    fs::write(stopped, "").unwrap();
+    let cut = got(&host, &size);
+    assert!(cut < ALL - 1000, "{cut}");
 
     subject.resource.params.insert("graceful".to_owned(), "10".to_owned());
     subject.expect(Action::Start, 0);
     let (master, _) = processes(&host, "a");
-    let got = reads_slowly(&host, "caught SIGWINCH", || drop(subject.expect(Action::Stop, 0)));
-    assert!(got >= (64 << 20) - 1000, "{got}");
+    let log = host.dir.path().join("a/error.log");
+    let size = read_slowly(&host, &format!("grep -q 'caught SIGWINCH' {}", log.display()));
+    subject.expect(Action::Stop, 0);
     assert_eq!(host.session(&master), Vec::<String>::new());
+    let all = got(&host, &size);
+    assert!(all >= ALL - 1000, "{all}");
     subject.expect(Action::Monitor, 7);
 }
 
@@ -386,7 +391,7 @@ fn debians_apache_needs_no_parameters() {
     subject.expect(Action::ValidateAll, 0);
     subject.expect(Action::Monitor, 7);
     subject.expect(Action::Start, 0);
-    assert_eq!(host.asked(80, "/index.txt"), "I am Debian");
+    assert_eq!(host.asked(80, "/index.txt"), "I am Debian\n");
     subject.expect(Action::Monitor, 0);
     subject.expect(Action::Stop, 0);
     subject.expect(Action::Monitor, 7);
