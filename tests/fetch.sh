@@ -21,6 +21,7 @@ fail() {
 program_of() {
     case $1 in
         chrony) echo chronyd ;;
+        dbus) echo dbus-daemon ;;
         nftables) echo nft ;;
         ntpsec) echo ntpd ;;
         iproute2) echo ip ;;
@@ -28,6 +29,8 @@ program_of() {
         libxml2-utils) echo xmllint ;;
         procps) echo ps ;;
         resource-agents) echo ocf-tester ;;
+        systemd) echo busctl ;;
+        systemd-timesyncd) echo /usr/lib/systemd/systemd-timesyncd ;;
         *) echo "$1" ;;
     esac
 }
@@ -73,7 +76,8 @@ apt_get() {
 }
 
 [ $# -gt 0 ] ||
-    set -- apache2 chrony curl iproute2 libxml2-utils nftables nginx ntpsec procps resource-agents shellcheck wget
+    set -- apache2 chrony curl dbus iproute2 libxml2-utils nftables nginx ntpsec procps resource-agents shellcheck \
+        systemd systemd-timesyncd wget
 
 mkdir -p "$cache"
 # One at a time: two runs may share the cache.

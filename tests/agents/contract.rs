@@ -7,7 +7,7 @@ use std::path::Path;
 use lubdub::agent::{Action, Agents, MetaData};
 
 use crate::host::{Host, Subject, source, tool};
-use crate::{httpd, nginx};
+use crate::{httpd, nginx, ntp};
 
 fn agents() -> Vec<String> {
     let list = Agents::new(vec![source("resource-agents")], vec![nix::unistd::geteuid().as_raw()])
@@ -24,7 +24,11 @@ fn agents() -> Vec<String> {
 #[test]
 fn every_agent_describes_itself_and_refuses_what_it_does_not_know() {
     let host = Host::new();
-    assert_eq!(agents(), ["Dummy", "IPaddr", "httpd", "nginx"], "a new agent needs tests here");
+    assert_eq!(
+        agents(),
+        ["Dummy", "IPaddr", "httpd", "nginx", "ntp"],
+        "a new agent needs tests here"
+    );
     for agent in agents() {
         let subject = Subject::new(&host, &agent, "x", &[]);
         let data = MetaData::parse(&subject.run(Action::MetaData).stdout).unwrap();
@@ -123,6 +127,13 @@ fn httpd_passes_ocf_tester() {
     let host = Host::new();
     let config = httpd::config(&host, "a", 8081, "");
     ocf_tester(&httpd::subject(&host, "a", &config));
+}
+
+#[test]
+fn ntp_passes_ocf_tester() {
+    let host = ntp::host();
+    ntp::synchronise(&host);
+    ocf_tester(&Subject::new(&host, "ntp", "x", &[]));
 }
 
 #[test]

@@ -342,9 +342,11 @@ fn requests_under_way_are_cut_unless_time_is_given() {
     let (master, _) = processes(&host, "a");
     let stopped = host.dir.path().join("stopped");
     let size = read_slowly(&host, &format!("test -e {}", stopped.display()));
-    // MPM event would wait for this client.
     subject.expect(Action::Stop, 0);
     assert_eq!(host.session(&master), Vec::<String>::new());
+    // MPM event waits for this client and complains of that: nobody does here.
+    let log = fs::read_to_string(host.dir.path().join("a/error.log")).unwrap();
+    assert!(log.contains("caught SIGTERM") && !log.contains("did not exit"), "{log}");
     fs::write(stopped, "").unwrap();
     let cut = got(&host, &size);
     assert!(cut < ALL - 1000, "{cut}");

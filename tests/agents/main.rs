@@ -13,3 +13,4 @@ mod host;
 mod httpd;
 mod ipaddr;
 mod nginx;
+mod ntp;
