@@ -14,6 +14,7 @@ use crate::config::{
 use crate::wire::{Heartbeat, KeyId, NodeTag, Run};
 
 mod adversity;
+mod clocks;
 mod told;
 
 fn config(me: u8) -> Config {
@@ -30,6 +31,7 @@ fn config(me: u8) -> Config {
             deadtime: ms(500),
             initdead: ms(2000),
         },
+        warn_offset: Duration::from_secs(1),
         links: vec![Link {
             name: "lan".to_owned(),
             transport: Transport::Unicast { addresses },
@@ -94,6 +96,8 @@ struct Pair {
     woken: [u32; 2],
     /// The id of the key that each signs with.
     keys: [NonZeroU8; 2],
+    /// How far each wall clock is off, microseconds.
+    wall_offset_us: [i64; 2],
 }
 
 impl Pair {
@@ -127,7 +131,13 @@ impl Pair {
             sent: 0,
             woken: [0; 2],
             keys: [NonZeroU8::MIN; 2],
+            wall_offset_us: [0; 2],
         }
+    }
+
+    fn wall_us(&self, node: usize) -> u64 {
+        let noon = 1_767_225_600_000_000 + self.now.as_micros();
+        noon.checked_add_signed(self.wall_offset_us[node]).unwrap()
     }
 
     fn drain(&mut self) {
@@ -157,13 +167,14 @@ impl Pair {
         match output {
             Output::Send { link, mut heartbeat, .. } => {
                 self.sent += 1;
+                heartbeat.header.wall_us = self.wall_us(me);
                 if let Some((_, fault)) = self.faulty.filter(|(node, _)| *node == me) {
                     fault(&mut heartbeat);
                 }
                 if !self.cut {
                     let from = NodeId(u8::try_from(me).unwrap());
-                    let key = KeyId::from(self.keys[me]);
-                    self.tell(1 - me, Input::Received { link, from, key, wall_us: 0, heartbeat });
+                    let (key, wall_us) = (KeyId::from(self.keys[me]), self.wall_us(1 - me));
+                    self.tell(1 - me, Input::Received { link, from, key, wall_us, heartbeat });
                 }
             }
             Output::Ping { op, .. } => {
@@ -258,6 +269,13 @@ impl Pair {
             self.drain();
         }
         self.now = end;
+    }
+
+    /// A new life of a node that has forgotten everything.
+    fn restart(&mut self, node: usize, config: Config) {
+        // Its clock starts with it; here all count from the same moment, so initdead is over.
+        self.nodes[node] = Node::new(config, Incarnation(200 + node as u64), 8, self.now);
+        self.dead.remove(&node);
     }
 
     fn holders(&self) -> Vec<usize> {
