@@ -20,12 +20,17 @@ fail() {
 # The program by which a package is known to be on the machine already.
 program_of() {
     case $1 in
+        chrony) echo chronyd ;;
+        dbus) echo dbus-daemon ;;
         nftables) echo nft ;;
+        ntpsec) echo ntpd ;;
         iproute2) echo ip ;;
         iputils-arping) echo arping ;;
         libxml2-utils) echo xmllint ;;
         procps) echo ps ;;
         resource-agents) echo ocf-tester ;;
+        systemd) echo busctl ;;
+        systemd-timesyncd) echo /usr/lib/systemd/systemd-timesyncd ;;
         *) echo "$1" ;;
     esac
 }
@@ -70,7 +75,9 @@ apt_get() {
     fi
 }
 
-[ $# -gt 0 ] || set -- iproute2 libxml2-utils nftables nginx procps resource-agents shellcheck
+[ $# -gt 0 ] ||
+    set -- apache2 chrony curl dbus iproute2 libxml2-utils nftables nginx ntpsec procps resource-agents shellcheck \
+        systemd systemd-timesyncd wget
 
 mkdir -p "$cache"
 # One at a time: two runs may share the cache.
@@ -107,10 +114,12 @@ write_apt_configuration
 apt_get update || fail \
     "the package lists could not be fetched: is there a network, and are the sources in /etc/apt right?" \
     "without a network, install them from a disc:$missing"
-# shellcheck disable=SC2086 # Package names hold no blanks.
-apt_get install $missing || fail \
-    "apt-get finds no way to unpack$missing beside what is installed (see above)" \
-    "install them by hand, or repair the machine's packages, then run this again"
+# Each alone: some of them, as two clock daemons, would not be installed beside one another.
+for package in $missing; do
+    apt_get install "$package" || fail \
+        "apt-get finds no way to unpack $package beside what is installed (see above)" \
+        "install it by hand, or repair the machine's packages, then run this again"
+done
 
 # The links of a merged /usr come first, so that what packages put into /lib and /sbin lands in usr too.
 mkdir -p "$cache/root/usr"

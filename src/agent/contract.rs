@@ -117,7 +117,8 @@ pub enum Outcome {
     Exited {
         /// With this code.
         code: ExitCode,
-        /// And, where it did not succeed, its own words: the last `ocf-exit-reason:` line, else the last line of stderr.
+        /// And its own words: the last `ocf-exit-reason:` line, which may also come with success, as a remark; where it
+        /// did not succeed, else the last line of stderr.
         reason: Option<String>,
     },
     /// It was still at work when its time was over, and was killed with all its children.
@@ -137,6 +138,20 @@ impl Outcome {
     #[must_use]
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Exited { code: ExitCode::Success, .. })
+    }
+
+    /// What it said though it succeeded.
+    #[must_use]
+    pub fn remark(&self) -> Option<&str> {
+        match self {
+            Self::Exited { code: ExitCode::Success, reason } => reason.as_deref(),
+            Self::Exited { .. }
+            | Self::TimedOut
+            | Self::Signalled(_)
+            | Self::Killed
+            | Self::CannotExecute(_)
+            | Self::TooLate => None,
+        }
     }
 
     /// Ended with code 7.

@@ -13,4 +13,4 @@ pub use env::{Call, Environment};
 pub use find::{Agents, FindError, VARIABLE as AGENTS_VARIABLE};
 pub use metadata::{ActionAdvice, Kind, MetaData, MetaDataError, Parameter};
 pub use params::ParamProblem;
-pub use reason::reason;
+pub use reason::{reason, remark};

@@ -11,9 +11,22 @@ const LENGTH_MAX: usize = 500;
 #[must_use]
 pub fn reason(stderr: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(stderr);
-    let given = text.lines().rev().find_map(|line| line.strip_prefix(PREFIX));
     let last = || text.lines().rev().find(|line| !line.trim().is_empty());
-    let words = given.or_else(last)?;
+    given(&text).or_else(last).and_then(clean)
+}
+
+/// The remark of an agent that succeeded: its last `ocf-exit-reason:` line alone, since what else programs write to stderr
+/// means nothing then.
+#[must_use]
+pub fn remark(stderr: &[u8]) -> Option<String> {
+    given(&String::from_utf8_lossy(stderr)).and_then(clean)
+}
+
+fn given(text: &str) -> Option<&str> {
+    text.lines().rev().find_map(|line| line.strip_prefix(PREFIX))
+}
+
+fn clean(words: &str) -> Option<String> {
     let clean =
         words.trim().chars().filter(|c| !c.is_control()).take(LENGTH_MAX).collect::<String>();
     (!clean.is_empty()).then_some(clean)
@@ -37,6 +50,13 @@ mod tests {
         for (stderr, expected) in table {
             assert_eq!(reason(stderr.as_bytes()).as_deref(), *expected, "{stderr:?}");
         }
+    }
+
+    #[test]
+    fn a_remark_is_only_what_was_given_as_one() {
+        assert_eq!(remark(b"warning: deprecated\n"), None);
+        let said = remark(b"ocf-exit-reason:the clock is off\nnoise\n");
+        assert_eq!(said.as_deref(), Some("the clock is off"));
     }
 
     #[test]

@@ -88,6 +88,8 @@ impl Counts {
             | Event::ConfigDiffers { .. }
             | Event::PeerKey { .. }
             | Event::KeysChanged { .. }
+            | Event::ClockOffset { .. }
+            | Event::AgentRemarked { .. }
             | Event::DatagramRefused { .. }
             | Event::DiskChanged { .. }
             | Event::Leaving => {}

@@ -239,6 +239,15 @@ pub enum Event {
         /// What is done about it.
         then: Recovery,
     },
+    /// An agent has something to say though it succeeded, or no longer has.
+    AgentRemarked {
+        /// The group.
+        group: String,
+        /// The resource.
+        resource: String,
+        /// Its words.
+        remark: Option<String>,
+    },
     /// A monitor took too long once: it has to repeat before it counts.
     MonitorSlow {
         /// The group.
@@ -309,6 +318,17 @@ pub enum Event {
         author: String,
         /// What is otherwise.
         change: KeysChange,
+    },
+    /// The wall clock of a peer is further from this node's than it should be, or no longer. Nothing follows from it.
+    ClockOffset {
+        /// The peer.
+        peer: String,
+        /// Its clock ahead of this node's, microseconds.
+        offset_us: i64,
+        /// The bound.
+        warn_offset: Duration,
+        /// Whether it is further apart.
+        apart: bool,
     },
     /// A datagram was refused; told at the first, the tenth, the hundredth of a kind.
     DatagramRefused {

@@ -4,6 +4,7 @@
 //! own, hash maps or async: what it knows comes in as an [`Input`](io::Input), what it wants goes out as an
 //! [`Output`](io::Output). The daemon drives it, and so does the simulation.
 
+mod clock;
 pub mod counts;
 pub mod event;
 mod group;
@@ -23,4 +24,4 @@ mod wishes;
 
 pub use keys::KeyConflict;
 pub use node::{Node, Timer};
-pub use text::{DoubtAbout, Span};
+pub use text::{Age, ClockOffset, DoubtAbout, Span};

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::clock::PeerClock;
 use super::io::Reject;
 use super::sent::Sent;
 use super::time::Instant;
@@ -103,7 +104,8 @@ pub(super) struct Life {
     deadtime: Duration,
     pub(super) said: Said,
     pub(super) round_trip: Option<Duration>,
-    pub(super) clock_offset_us: Option<i64>,
+    /// The round trip that its newest datagram ended; `None`: it echoed nothing that is remembered.
+    pub(super) exchange: Option<Duration>,
     pub(super) worst_silence: Duration,
     challenge: Option<Nonce>,
 }
@@ -148,6 +150,8 @@ pub(super) struct Peer {
     lives: u64,
     pub(super) standing: Standing,
     pub(super) life: Option<Life>,
+    /// Its wall clock, over all lives.
+    pub(super) clock: PeerClock,
     unproven: Vec<Unproven>,
     /// The life that said goodbye: whatever comes of it now is older than that.
     departed: Option<Incarnation>,
@@ -185,6 +189,7 @@ impl Peer {
             lives: 0,
             standing: Standing::Unknown,
             life: None,
+            clock: PeerClock::default(),
             unproven: Vec::new(),
             departed: None,
             replaced: None,
@@ -246,6 +251,7 @@ impl Peer {
             life.heard_at = now;
             life.challenge = challenge;
             life.sent_after = None;
+            life.exchange = None;
         }
         if let Some(sight) = self.links.get_mut(usize::from(link.0)) {
             sight.heard_at = Some(now);
@@ -297,6 +303,7 @@ impl Peer {
         }
         self.replaced = self.life.as_ref().map(|life| life.incarnation);
         self.unproven.clear();
+        self.clock.forget();
         self.links.fill(LinkSight::default());
         self.life = Some(Life {
             incarnation: header.incarnation,
@@ -313,7 +320,7 @@ impl Peer {
             deadtime: Duration::ZERO,
             said: Said::default(),
             round_trip: None,
-            clock_offset_us: None,
+            exchange: None,
             worst_silence: Duration::ZERO,
             challenge: None,
         });
@@ -329,8 +336,10 @@ impl Peer {
         }
         let Some(mine) = sent.get(heard.sequence) else { return };
         let hold = Duration::from_micros(heard.hold_us.into());
+        let round_trip = (now - mine.at).saturating_sub(hold);
         if newest {
             life.sent_after = Some((mine.at + hold).min(now));
+            life.exchange = Some(round_trip);
         }
         let told = mine
             .told
@@ -344,7 +353,7 @@ impl Peer {
             life.fresh_at = life.fresh_at.max(mine.at);
             life.acked_at = now;
             life.stalled = Duration::ZERO;
-            life.round_trip = Some((now - mine.at).saturating_sub(hold));
+            life.round_trip = Some(round_trip);
         }
     }
 

@@ -58,6 +58,8 @@ pub(super) struct LocalResource {
     pub(super) id: ResourceId,
     pub(super) doing: Doing,
     pub(super) failure: Option<String>,
+    /// What its agent said when it succeeded last.
+    pub(super) remark: Option<String>,
     /// A monitor that runs.
     pub(super) monitor: Option<OpId>,
     /// The former monitor took too long.
@@ -87,6 +89,7 @@ impl LocalResource {
             id,
             doing: Doing::Unknown(None),
             failure: None,
+            remark: None,
             monitor: None,
             slow: false,
             next_look: Instant::ZERO,

@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub warntime: Duration,
     /// Bounds of silence.
     pub deadtime: Duration,
+    /// Bound for the wall clocks of peers.
+    pub warn_offset: Duration,
     /// All nodes, this one too, in configuration order.
     pub nodes: Vec<NodeView>,
     /// The ping nodes, as this node sees them.
@@ -97,8 +99,12 @@ pub struct PeerView {
     pub worst_silence: Duration,
     /// The newest round-trip time.
     pub round_trip: Option<Duration>,
-    /// Its wall clock ahead of this node's, microseconds.
+    /// Its wall clock ahead of this node's, microseconds; by the shortest of the last round trips.
     pub clock_offset_us: Option<i64>,
+    /// What it may be more or less, microseconds: half of that round trip.
+    pub clock_error_us: Option<u64>,
+    /// It is certain to be further off than `warn_offset`.
+    pub clock_apart: bool,
     /// Each link: its name, heard on it, heard by the peer on it.
     pub links: Vec<LinkView>,
     /// Sections of its configuration that differ from this node's.
@@ -167,6 +173,8 @@ pub struct ResourceView {
     pub state: ResourceState,
     /// The newest thing that went wrong with it here.
     pub failure: Option<String>,
+    /// What its agent said when it succeeded last, if anything.
+    pub remark: Option<String>,
 }
 
 /// What a resource does on this node.

@@ -29,6 +29,40 @@ impl fmt::Display for Span {
     }
 }
 
+/// A duration of any length for people: `43 ms`, `12 s`, `5 min`, `3 h 12 min`, `12 d 4 h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age(pub Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        match (days, hours, minutes) {
+            (0, 0, 0) if seconds == 0 => Span(self.0).fmt(f),
+            (0, 0, 0..2) => write!(f, "{seconds} s"),
+            (0, 0, _) => write!(f, "{minutes} min"),
+            (0, _, _) => write!(f, "{hours} h {} min", minutes % 60),
+            _ => write!(f, "{days} d {} h", hours % 24),
+        }
+    }
+}
+
+/// How far a peer's clock is ahead of this node's, in microseconds, for people: `1200 ms ahead`, `365 d 6 h behind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockOffset(pub i64);
+
+impl fmt::Display for ClockOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let apart = Duration::from_micros(self.0.unsigned_abs());
+        // Below two minutes the parts of a second are worth showing.
+        match apart.as_secs() {
+            0..120 => Span(apart).fmt(f),
+            _ => Age(apart).fmt(f),
+        }?;
+        f.write_str(if self.0 < 0 { " behind" } else { " ahead" })
+    }
+}
+
 /// Texts with a comma between them.
 fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
     items.iter().map(text).collect::<Vec<_>>().join(", ")
@@ -76,6 +110,8 @@ impl Event {
             }
             Self::GroupStopping { because, .. } => stop_level(because),
             Self::ConfigDiffers { sections, .. } => warn_if(!sections.is_empty()),
+            Self::ClockOffset { apart, .. } => warn_if(*apart),
+            Self::AgentRemarked { remark, .. } => warn_if(remark.is_some()),
             Self::DiskChanged { error } => warn_if(error.is_some()),
             Self::Started { .. }
             | Self::Joined { .. }
@@ -237,6 +273,12 @@ impl fmt::Display for Event {
             Self::AgentFailed { group, resource, action, outcome, then } => {
                 write!(f, "{group}: {action} of {resource} failed: {outcome}; {then}")
             }
+            Self::AgentRemarked { group, resource, remark: Some(remark) } => {
+                write!(f, "{group}: {resource} works, and says: {remark}")
+            }
+            Self::AgentRemarked { group, resource, remark: None } => {
+                write!(f, "{group}: {resource} works, and has nothing more to say")
+            }
             Self::MonitorSlow { group, resource, timeout } => write!(
                 f,
                 "{group}: monitor of {resource} took longer than {}; it counts as failed only if that repeats",
@@ -272,6 +314,19 @@ impl fmt::Display for Event {
             }
             Self::KeysChanged { author, change } => {
                 write!(f, "{author} had the keys read again: {change}")
+            }
+            Self::ClockOffset { peer, offset_us, warn_offset, apart: true } => write!(
+                f,
+                "the clock of {peer} is {}, seen from here (more than {}): synchronise both",
+                ClockOffset(*offset_us),
+                Span(*warn_offset)
+            ),
+            Self::ClockOffset { peer, warn_offset, apart: false, .. } => {
+                write!(
+                    f,
+                    "the clock of {peer} is within {} again, seen from here",
+                    Span(*warn_offset)
+                )
             }
             Self::DatagramRefused { why, source, count } => {
                 write!(f, "refused a datagram from {source}: {why} (so far {count})")?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::heartbeat::WARN_OFFSET;
 use super::types::{Config, Digests, Group, Resource, Section, Transport};
 
 /// The digests of a file, from the configurations of all its nodes.
@@ -50,6 +51,9 @@ fn heartbeat(hash: &mut Canon, config: &Config, configs: &[Config]) {
     hash.time("warntime", config.timing.warntime);
     hash.time("deadtime", config.timing.deadtime);
     hash.time("initdead", config.timing.initdead);
+    if config.warn_offset != WARN_OFFSET {
+        hash.time("warn_offset", config.warn_offset);
+    }
     for (at, link) in config.links.iter().enumerate() {
         hash.put("link", &link.name);
         hash.put("transport", link.transport.word());

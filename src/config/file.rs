@@ -194,6 +194,7 @@ fn config(top: &Table<'_>, nodes: &[NodeEntry<'_>], me: NodeId, view: View<'_>) 
         None => Some(top.section(&empty, heartbeat::KEYS)),
     };
     let timing = heartbeat.as_ref().and_then(heartbeat::timing);
+    let warn_offset = heartbeat.as_ref().and_then(heartbeat::warn_offset);
     let links = heartbeat.as_ref().and_then(|table| links(table, nodes, view, &mut addresses));
     let guard = guard::guard(top, nodes.len(), &mut addresses);
     let groups = groups(top, view, &mut addresses);
@@ -202,6 +203,7 @@ fn config(top: &Table<'_>, nodes: &[NodeEntry<'_>], me: NodeId, view: View<'_>) 
         cluster: cluster?.to_owned(),
         me,
         timing: timing?,
+        warn_offset: warn_offset?,
         links: links?,
         nodes: view
             .nodes

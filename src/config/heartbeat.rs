@@ -32,11 +32,18 @@ const MIN_DEADTIME: Duration = Duration::from_millis(30);
 /// Times travel in heartbeats as 32 bits of microseconds, which end at 71 minutes.
 const MAX_TIME: Duration = Duration::from_secs(3600);
 
+/// warn_offset where none is given: further apart, logs of two nodes are hard to compare, and what compares times between
+/// them (certificates, tokens, replication) begins to fail.
+pub(super) const WARN_OFFSET: Duration = Duration::from_secs(1);
+
+/// Below this a warning would tell of the network.
+const MIN_WARN_OFFSET: Duration = Duration::from_millis(1);
+
 /// UDP port where none is given (IANA `ha-cluster`).
 const PORT: u16 = 694;
 
 pub(super) const KEYS: &[&str] =
-    &["keepalive", "warntime", "deadtime", "initdead", "port", "links"];
+    &["keepalive", "warntime", "deadtime", "initdead", "warn_offset", "port", "links"];
 
 /// The times, with what is left out filled in. `None`: one of them is wrong, and that was noted.
 pub(super) fn timing(table: &Table<'_>) -> Option<Timing> {
@@ -112,6 +119,19 @@ fn check_nesting(table: &Table<'_>, timing: &Timing) {
         );
         table.error_at("initdead", text);
     }
+}
+
+/// How far wall clocks may be apart. `None`: it is wrong, and that was noted.
+pub(super) fn warn_offset(table: &Table<'_>) -> Option<Duration> {
+    let Some(item) = table.get("warn_offset") else { return Some(WARN_OFFSET) };
+    let given = item.duration()?;
+    if given < MIN_WARN_OFFSET || given > MAX_TIME {
+        item.error(format!(
+            "{given:?} is out of bounds; write at least {MIN_WARN_OFFSET:?} and at most {MAX_TIME:?}"
+        ));
+        return None;
+    }
+    Some(given)
 }
 
 /// The UDP port for links that name none.

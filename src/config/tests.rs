@@ -82,6 +82,7 @@ fn defaults_are_filled_in() {
             initdead: Duration::from_secs(20),
         }
     );
+    assert_eq!(config.warn_offset, Duration::from_secs(1));
     assert!(config.links.iter().all(|link| link.port == 694 && link.interface.is_none()));
     let group = config.group(GroupId(0));
     assert_eq!(group.nodes, [NodeId(0), NodeId(1)]);
@@ -196,6 +197,9 @@ fn times_have_to_nest() {
         ("deadtime = '4s'\nwarntime = '4s'", "4: warntime 4s is not between ... write \"2s\""),
         ("deadtime = '61m'", "3: 3660s is out of bounds ... 3600s"),
         ("keepalive = '7m'", "2: 4200s is out of bounds"),
+        ("warn_offset = '0s'", "3: warn_offset: 0ns is out of bounds ... 1ms"),
+        ("warn_offset = '61m'", "3: warn_offset: 3660s is out of bounds ... 3600s"),
+        ("warn_offset = 1", "3: warn_offset: a duration needs a unit"),
     ] {
         assert_errors(&with_times(times), &[wanted]);
     }
@@ -347,7 +351,7 @@ fn digests_depend_on_what_is_said_and_not_on_how() {
     assert_eq!(file(&plain).for_node("beta").unwrap().digests, base);
     let same = [
         with_times(
-            "# a comment\nkeepalive = '1000ms'\ndeadtime = '10s'\nwarntime = '5s'\nport = 694",
+            "# a comment\nkeepalive = '1000ms'\ndeadtime = '10s'\nwarntime = '5s'\nport = 694\nwarn_offset = '1000ms'",
         ),
         PAIR.replace(
             "{ lan = \"10.0.0.1\", private = \"10.1.0.1\" }",
@@ -361,6 +365,7 @@ fn digests_depend_on_what_is_said_and_not_on_how() {
     for (old, new, differ) in [
         ("[heartbeat]", "[heartbeat]\ninitdead = '30s'", vec![h]),
         ("[heartbeat]", "[heartbeat]\ndeadtime = '8s'", vec![h, u]),
+        ("[heartbeat]", "[heartbeat]\nwarn_offset = '2s'", vec![h]),
         (
             "{ name = \"lan\" }",
             "{ name = \"lan\", interface = { alpha = 'a', beta = 'b' } }",

@@ -20,6 +20,8 @@ pub struct Config {
     pub me: NodeId,
     /// Times of liveness.
     pub timing: Timing,
+    /// Wall clocks of nodes that are further apart than this are told; nothing else follows.
+    pub warn_offset: Duration,
     /// Links, in file order; at most 8.
     pub links: Vec<Link>,
     /// Nodes, in file order; at most [`MAX_NODES`](crate::wire::MAX_NODES), at least 1.

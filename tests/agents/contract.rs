@@ -7,7 +7,7 @@ use std::path::Path;
 use lubdub::agent::{Action, Agents, MetaData};
 
 use crate::host::{Host, Subject, source, tool};
-use crate::nginx;
+use crate::{httpd, nginx, ntp};
 
 fn agents() -> Vec<String> {
     let list = Agents::new(vec![source("resource-agents")], vec![nix::unistd::geteuid().as_raw()])
@@ -24,7 +24,11 @@ fn agents() -> Vec<String> {
 #[test]
 fn every_agent_describes_itself_and_refuses_what_it_does_not_know() {
     let host = Host::new();
-    assert_eq!(agents(), ["Dummy", "IPaddr", "nginx"], "a new agent needs tests here");
+    assert_eq!(
+        agents(),
+        ["Dummy", "IPaddr", "httpd", "nginx", "ntp"],
+        "a new agent needs tests here"
+    );
     for agent in agents() {
         let subject = Subject::new(&host, &agent, "x", &[]);
         let data = MetaData::parse(&subject.run(Action::MetaData).stdout).unwrap();
@@ -79,8 +83,7 @@ fn ocf_tester(subject: &Subject<'_>) {
     let script = script.replace("DATADIR=/usr/share\n", &format!("DATADIR={}\n", data.display()));
     let script = host.file("ocf-tester", &script);
     let su =
-        host.file("bin/su", "#!/bin/sh\n# su nobody -s /bin/sh -c COMMAND\nexec sh -c \"$5\"\n");
-    fs::set_permissions(&su, fs::Permissions::from_mode(0o755)).unwrap();
+        host.program("bin/su", "#!/bin/sh\n# su nobody -s /bin/sh -c COMMAND\nexec sh -c \"$5\"\n");
 
     let agent = source("resource-agents").join(&subject.resource.agent.0);
     let mut environment = subject.environment(Action::Monitor);
@@ -117,6 +120,20 @@ fn nginx_passes_ocf_tester() {
     let host = Host::new();
     let config = nginx::config(&host, "a", 8081, "");
     ocf_tester(&nginx::subject(&host, "a", &config));
+}
+
+#[test]
+fn httpd_passes_ocf_tester() {
+    let host = Host::new();
+    let config = httpd::config(&host, "a", 8081, "");
+    ocf_tester(&httpd::subject(&host, "a", &config));
+}
+
+#[test]
+fn ntp_passes_ocf_tester() {
+    let host = ntp::host();
+    ntp::synchronise(&host);
+    ocf_tester(&Subject::new(&host, "ntp", "x", &[]));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -106,11 +107,40 @@ impl Host {
         self.bash(&format!("for i in $(seq 1000); do {{ {line}; }} && exit; sleep 0.01; done; echo 'never: {line}'; exit 1"));
     }
 
+    /// One HTTP request, which has to be answered at once; the last line of the answer.
+    pub(crate) fn asked(&self, port: u16, path: &str) -> String {
+        self.bash(&format!(
+            "exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3 && tail -n 1 <&3"
+        ))
+    }
+
+    /// SIGKILL to one process alone; what it leaves behind lives on.
+    pub(crate) fn kill_alone(&self, pid: &str) {
+        self.bash(&format!("kill -KILL {pid}"));
+        self.until(&format!("grep -q '^State:.Z' /proc/{pid}/status"));
+    }
+
+    /// Process ids of all that are in a session and not zombies.
+    pub(crate) fn session(&self, session: &str) -> Vec<String> {
+        let list = self.bash(&format!(
+            "sed -E 's/^([0-9]+) \\(.*\\) (.) [0-9]+ [0-9]+ ([0-9]+) .*/\\1 \\2 \\3/' /proc/[0-9]*/stat 2>/dev/null | \
+             awk '$2 != \"Z\" && $3 == {session} {{print $1}}'"
+        ));
+        list.lines().map(str::to_owned).collect()
+    }
+
     /// A file in the host's directory.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The same, for everybody to run.
+    pub(crate) fn program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.file(name, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 }
@@ -130,6 +160,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) program: PathBuf,
     pub(crate) lease: Option<Duration>,
     pub(crate) not_after: Option<Duration>,
+    /// Programs that are found before all others.
+    pub(crate) bin: Option<PathBuf>,
 }
 
 impl<'a> Subject<'a> {
@@ -147,7 +179,7 @@ impl<'a> Subject<'a> {
             address: None,
         };
         let program = source("tests/agents/stand-in.sh");
-        Self { host, resource, program, lease: None, not_after: None }
+        Self { host, resource, program, lease: None, not_after: None, bin: None }
     }
 
     /// The environment that the daemon gives, with this test's own PATH and libraries.
@@ -166,6 +198,10 @@ impl<'a> Subject<'a> {
         let mut environment = call.environment();
         for name in ["PATH", "LD_LIBRARY_PATH"] {
             environment.extend(env::var_os(name).map(|value| (name.to_owned(), value)));
+        }
+        if let (Some(bin), Some(path)) = (&self.bin, environment.get_mut("PATH")) {
+            let dirs = std::iter::once(bin.clone()).chain(env::split_paths(path));
+            *path = env::join_paths(dirs).unwrap();
         }
         environment
     }

@@ -10,5 +10,7 @@
 
 mod contract;
 mod host;
+mod httpd;
 mod ipaddr;
 mod nginx;
+mod ntp;

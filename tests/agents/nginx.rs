@@ -29,33 +29,12 @@ pub(crate) fn subject<'a>(host: &'a Host, name: &str, config: &Path) -> Subject<
     Subject::new(host, "nginx", name, &params)
 }
 
-/// One request, which has to be answered at once.
-fn asked(host: &Host, port: u16) -> String {
-    host.bash(&format!(
-        "exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && tail -n 1 <&3"
-    ))
-}
-
 /// Process ids of an instance as the host sees them: its master, then all that are in its session and not zombies.
 fn processes(host: &Host, name: &str) -> (String, Vec<String>) {
     let master =
         fs::read_to_string(host.dir.path().join(name).join("nginx.pid")).unwrap().trim().to_owned();
-    let session = session(host, &master);
+    let session = host.session(&master);
     (master, session)
-}
-
-/// SIGKILL to the master alone; what it leaves behind lives on.
-fn kill_master(host: &Host, master: &str) {
-    host.bash(&format!("kill -KILL {master}"));
-    host.until(&format!("grep -q '^State:.Z' /proc/{master}/status"));
-}
-
-fn session(host: &Host, session: &str) -> Vec<String> {
-    let list = host.bash(&format!(
-        "sed -E 's/^([0-9]+) \\(.*\\) (.) [0-9]+ [0-9]+ ([0-9]+) .*/\\1 \\2 \\3/' /proc/[0-9]*/stat 2>/dev/null | \
-         awk '$2 != \"Z\" && $3 == {session} {{print $1}}'"
-    ));
-    list.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -68,7 +47,7 @@ fn it_serves_from_the_end_of_start_to_the_end_of_stop() {
     subject.expect(Action::Stop, 0);
     for _ in 0..5 {
         subject.expect(Action::Start, 0);
-        assert_eq!(asked(&host, 8081), "I am a");
+        assert_eq!(host.asked(8081, "/"), "I am a");
         subject.expect(Action::Monitor, 0);
         let (master, before) = processes(&host, "a");
         assert_eq!(before.len(), 3);
@@ -79,7 +58,7 @@ fn it_serves_from_the_end_of_start_to_the_end_of_stop() {
             "a second start changes nothing"
         );
         subject.expect(Action::Stop, 0);
-        assert_eq!(session(&host, &master), Vec::<String>::new());
+        assert_eq!(host.session(&master), Vec::<String>::new());
         subject.expect(Action::Monitor, 7);
     }
 }
@@ -95,22 +74,22 @@ fn orphaned_workers_are_ended_and_those_of_another_nginx_are_not() {
     let others = processes(&host, "b");
 
     let (master, _) = processes(&host, "a");
-    kill_master(&host, &master);
+    host.kill_alone(&master);
     a.expect_reason(Action::Monitor, 1, "its workers go on");
-    assert_eq!(session(&host, &master).len(), 2, "workers outlive their master");
+    assert_eq!(host.session(&master).len(), 2, "workers outlive their master");
     a.expect(Action::Start, 0);
-    assert_eq!(session(&host, &master), Vec::<String>::new());
-    assert_eq!(asked(&host, 8081), "I am a");
+    assert_eq!(host.session(&master), Vec::<String>::new());
+    assert_eq!(host.asked(8081, "/"), "I am a");
     a.expect(Action::Monitor, 0);
 
     let (master, _) = processes(&host, "a");
-    kill_master(&host, &master);
+    host.kill_alone(&master);
     a.expect(Action::Stop, 0);
-    assert_eq!(session(&host, &master), Vec::<String>::new());
+    assert_eq!(host.session(&master), Vec::<String>::new());
     a.expect(Action::Monitor, 7);
 
     assert_eq!(processes(&host, "b"), others);
-    assert_eq!(asked(&host, 8082), "I am b");
+    assert_eq!(host.asked(8082, "/"), "I am b");
 }
 
 #[test]
@@ -121,10 +100,10 @@ fn orphans_are_found_by_the_pid_file_when_the_state_is_lost() {
     subject.expect(Action::Start, 0);
     let (master, _) = processes(&host, "a");
     fs::remove_dir_all(host.dir.path().join("state")).unwrap();
-    kill_master(&host, &master);
+    host.kill_alone(&master);
     subject.expect(Action::Monitor, 1);
     subject.expect(Action::Stop, 0);
-    assert_eq!(session(&host, &master), Vec::<String>::new());
+    assert_eq!(host.session(&master), Vec::<String>::new());
 }
 
 /// A process id that was given away again must not make another nginx ours.
@@ -158,7 +137,7 @@ fn zombies_count_as_gone() {
     host.until("! grep -l '^State:.[^Z]' /proc/[0-9]*/status | xargs grep -q '^Name:.nginx'");
     subject.expect(Action::Monitor, 7);
     subject.expect(Action::Start, 0);
-    assert_eq!(asked(&host, 8081), "I am a");
+    assert_eq!(host.asked(8081, "/"), "I am a");
 }
 
 #[test]
@@ -171,7 +150,7 @@ fn what_does_not_stop_is_killed_in_time() {
     let (master, all) = processes(&host, "a");
     host.bash(&format!("kill -STOP {}", all.join(" ")));
     subject.expect(Action::Stop, 0);
-    assert_eq!(session(&host, &master), Vec::<String>::new());
+    assert_eq!(host.session(&master), Vec::<String>::new());
 }
 
 #[test]
@@ -190,7 +169,7 @@ fn what_cannot_work_is_said() {
     c.expect_reason(Action::Start, 1, "bind() to 127.0.0.1:8082 failed");
     c.expect(Action::Monitor, 7);
     c.expect(Action::Stop, 0);
-    assert_eq!(asked(&host, 8082), "I am b");
+    assert_eq!(host.asked(8082, "/"), "I am b");
 
     let mut missing = crate::nginx::subject(&host, "d", Path::new("/none/nginx.conf"));
     missing.expect_reason(Action::Start, 5, "/none/nginx.conf");
@@ -230,7 +209,7 @@ fn an_error_log_on_stderr_is_no_hindrance() {
     let subject = subject(&host, "a", &path);
     subject.expect(Action::Start, 0);
     for _ in 0..20 {
-        assert_eq!(asked(&host, 8081), "I am a");
+        assert_eq!(host.asked(8081, "/"), "I am a");
     }
     subject.expect(Action::Monitor, 0);
     subject.expect(Action::Stop, 0);

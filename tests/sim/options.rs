@@ -160,6 +160,7 @@ impl Options {
             cluster: "sim".to_owned(),
             me,
             timing: self.timing,
+            warn_offset: Duration::from_secs(1),
             links: (0..self.links).map(|link| self.link(link)).collect(),
             nodes: nodes.collect(),
             guard: Guard {

@@ -1,7 +1,5 @@
 //! What is not as it should be in a status: what, why, and what to do. Pure.
 
-use std::time::Duration;
-
 use super::keys;
 use crate::cli::output::age;
 use crate::cli::view::{self, Place};
@@ -9,7 +7,7 @@ use crate::cluster::guard::{Doubt, GuardLevel};
 use crate::cluster::io::Reject;
 use crate::cluster::placement::Reason;
 use crate::cluster::snapshot::{GroupView, NodeState, NodeView, PeerView, Snapshot};
-use crate::cluster::{DoubtAbout, Span};
+use crate::cluster::{ClockOffset, DoubtAbout, Span};
 use crate::control::Status;
 use crate::wire::Phase;
 
@@ -265,7 +263,12 @@ fn resources(snapshot: &Snapshot, group: &GroupView) -> Vec<Finding> {
             Finding::warning(format!("{} could not move to {name}: {name} {why}", group.name))
         })
     });
-    failed.chain(unable).collect()
+    let remarks = group.resources.iter().filter_map(|resource| {
+        let remark = resource.remark.as_ref()?;
+        let (group, resource, node) = (&group.name, &resource.name, &snapshot.node);
+        Some(Finding::warning(format!("{group}/{resource} on {node} works, and says: {remark}")))
+    });
+    failed.chain(remarks).chain(unable).collect()
 }
 
 fn doubled(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
@@ -334,9 +337,6 @@ fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
 /// Silence above this share of deadtime means that the next hiccup is a loss.
 const TIGHT_PERCENT: u32 = 70;
 
-/// Clocks that are further apart than this make histories of two nodes hard to compare.
-const CLOCKS_APART: Duration = Duration::from_secs(1);
-
 fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Finding> {
     let name = &node.name;
     let mut found = Vec::new();
@@ -392,18 +392,16 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
             Finding::warning(what).todo("find out what stalls (load, network), or raise deadtime"),
         );
     }
-    if let Some(offset) = peer.clock_offset_us {
-        let apart = Duration::from_micros(offset.unsigned_abs());
-        if apart > CLOCKS_APART {
-            let way = if offset > 0 { "ahead of" } else { "behind" };
-            found.push(
-                Finding::warning(format!(
-                    "the clock of {name} is {} {way} this node's",
-                    age(apart)
-                ))
-                .todo("synchronise clocks, so that logs of both nodes can be compared"),
-            );
-        }
+    if let (true, Some(offset)) = (peer.clock_apart, peer.clock_offset_us) {
+        let (offset, bound) = (ClockOffset(offset), Span(snapshot.warn_offset));
+        found.push(
+            Finding::warning(format!(
+                "the clock of {name} is {offset}, seen from here (more than {bound})"
+            ))
+            .todo(
+                "synchronise both, so that their logs can be compared; nothing else depends on it",
+            ),
+        );
     }
     found
 }

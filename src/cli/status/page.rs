@@ -1,15 +1,18 @@
 //! The page that `lubdub status` prints: at most 80 columns, aligned, wrapped between words.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::finding::{Finding, Grade, findings};
 use super::keys;
 use crate::cli::output::{Paint, Tone, age, width_of, wrap};
 use crate::cli::view::{self, Place};
-use crate::cluster::Span;
 use crate::cluster::guard::GuardLevel;
 use crate::cluster::io::Reject;
-use crate::cluster::snapshot::{GroupView, LinkView, NodeState, NodeView, ResourceState, Snapshot};
+use crate::cluster::snapshot::{
+    GroupView, LinkView, NodeState, NodeView, PeerView, ResourceState, Snapshot,
+};
+use crate::cluster::{ClockOffset, Span};
 use crate::control::Status;
 use crate::wire::Phase;
 
@@ -295,7 +298,8 @@ fn node_row(snapshot: &Snapshot, node: &NodeView) -> Row {
         let links = peer.links.iter().map(link_word);
         let trip = peer.round_trip.map(|trip| format!("round trip {}", Span(trip)));
         let key = peer.key.map(|key| format!("key {key}"));
-        details.push(links.chain(trip).chain(key).collect::<Vec<_>>().join(" · "));
+        let more = trip.into_iter().chain(clock_word(peer)).chain(key);
+        details.push(links.chain(more).collect::<Vec<_>>().join(" · "));
     } else {
         details.push(unheard(node));
     }
@@ -328,6 +332,17 @@ fn link_word(link: &LinkView) -> String {
         (false, false) => "down",
     };
     format!("{} {arrow}", link.name)
+}
+
+/// How far a peer's clock is off, as far as that is known: nobody knows it better than to half of a round trip.
+fn clock_word(peer: &PeerView) -> Option<String> {
+    let (offset_us, error_us) = (peer.clock_offset_us?, peer.clock_error_us?);
+    let most = Duration::from_micros(offset_us.unsigned_abs().saturating_add(error_us));
+    Some(if offset_us.unsigned_abs() > error_us && most >= Duration::from_millis(1) {
+        format!("clock {}", ClockOffset(offset_us))
+    } else {
+        format!("clock within {}", Span(most.max(Duration::from_millis(1))))
+    })
 }
 
 /// What a level can and cannot do.

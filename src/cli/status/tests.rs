@@ -41,7 +41,7 @@ fn link(name: &str, heard: bool, hears: bool) -> LinkView {
 }
 
 fn resource(name: &str, agent: &str, state: ResourceState) -> ResourceView {
-    ResourceView { name: name.into(), agent: agent.into(), state, failure: None }
+    ResourceView { name: name.into(), agent: agent.into(), state, failure: None, remark: None }
 }
 
 fn alpha() -> NodeView {
@@ -63,6 +63,8 @@ fn beta() -> NodeView {
         worst_silence: ms(112),
         round_trip: Some(Duration::from_micros(340)),
         clock_offset_us: Some(-1_200),
+        clock_error_us: Some(170),
+        clock_apart: false,
         links: vec![link("lan", true, true), link("private", true, true)],
         differs: Vec::new(),
         unknown_version: None,
@@ -107,6 +109,7 @@ fn fine() -> Status {
         joins_in: None,
         warntime: ms(250),
         deadtime: ms(500),
+        warn_offset: secs(1),
         nodes: vec![alpha(), beta()],
         ping: vec![ping],
         groups: vec![web()],
@@ -423,11 +426,14 @@ fn many_warnings() {
     status.snapshot.nodes[1].standby = Some("root".into());
     let beta = peer(&mut status);
     beta.worst_silence = ms(412);
-    beta.clock_offset_us = Some(2_300_000);
+    (beta.clock_offset_us, beta.clock_apart) = (Some(2_300_000), true);
     beta.differs = vec![Section::Guard, Section::Groups];
     let web = group(&mut status);
     web.reason = Reason::StaysPut;
     web.resources[0].failure = Some("monitor: exit 7 (not running)".into());
+    let mut clock = resource("clock", "ntp", ResourceState::Started);
+    clock.remark = Some("the clock is 2499 ms off, max_offset is 1000 ms (says chrony)".into());
+    web.resources.insert(0, clock);
     status.snapshot.links[1].1 = Some("interface eth1 is not on this machine".into());
     status.snapshot.refused =
         BTreeMap::from([(Reject::BadTag, 12), (Reject::Replayed, 3), (Reject::OwnName, 0)]);

@@ -48,6 +48,7 @@ impl LocalGroup {
                 outcome if outcome.is_success() => {
                     resource.failure = None;
                     resource.started(ground.now, spec);
+                    self.remarked(ground.config, place, outcome, out);
                 }
                 // The right is to be asked for anew, not stretched.
                 Outcome::TooLate => {
@@ -65,6 +66,7 @@ impl LocalGroup {
             (Doing::Stopping(asked), Action::Stop) if asked == op => {
                 if outcome.is_success() {
                     resource.doing = Doing::Stopped;
+                    resource.remark = None;
                 } else {
                     self.failed(ground, place, action, outcome, out);
                 }
@@ -129,7 +131,10 @@ impl LocalGroup {
         resource.looked();
         let spec = ground.config.resource(resource.id);
         match outcome {
-            outcome if outcome.is_success() => resource.slow = false,
+            outcome if outcome.is_success() => {
+                resource.slow = false;
+                self.remarked(ground.config, place, outcome, out);
+            }
             Outcome::Killed | Outcome::TooLate => {}
             // Slow is not failed: it has to repeat before it counts.
             Outcome::TimedOut if !resource.slow => {
@@ -150,6 +155,20 @@ impl LocalGroup {
         }
     }
 
+    /// What an agent said though it succeeded is kept; that it says something, or no longer does, is told.
+    fn remarked(&mut self, config: &Config, place: usize, outcome: &Outcome, out: &mut Outbox) {
+        let group = self.name(config);
+        let Some(resource) = self.resources.get_mut(place) else { return };
+        let remark = outcome.remark().map(str::to_owned);
+        // Figures in its words change from one look to the next.
+        let news = remark.is_some() != resource.remark.is_some();
+        resource.remark.clone_from(&remark);
+        if news {
+            let resource = config.resource(resource.id).name.clone();
+            out.emit(Event::AgentRemarked { group, resource, remark });
+        }
+    }
+
     fn failed(
         &mut self,
         ground: &Ground<'_>,
@@ -160,6 +179,7 @@ impl LocalGroup {
     ) {
         let Some(resource) = self.resources.get_mut(place) else { return };
         resource.failure = Some(format!("{action}: {outcome}"));
+        resource.remark = None;
         let name = ground.config.resource(resource.id).name.clone();
         if action == Action::Stop {
             resource.doing = Doing::Blocked(None);

@@ -143,13 +143,8 @@ impl Node {
             self.goodbye(from);
             return;
         }
+        self.look_at_clock(from, header.wall_us, wall_us);
         let Some(life) = self.peer_mut(from).and_then(|peer| peer.life.as_mut()) else { return };
-        if let Some(round_trip) = life.round_trip {
-            let half = i64::try_from(round_trip.as_micros() / 2).unwrap_or(0);
-            life.clock_offset_us = Some(
-                header.wall_us.cast_signed().wrapping_sub(wall_us.cast_signed()).wrapping_add(half),
-            );
-        }
         let sight = header.records.iter().find_map(|record| match record {
             GuardRecord::Ping(sight) => Some(*sight),
             GuardRecord::Unknown { .. } => None,
@@ -169,6 +164,19 @@ impl Node {
     pub(super) fn keys_changed(&mut self, author: String, change: KeysChange) {
         self.news = true;
         self.out.emit(Event::KeysChanged { author, change });
+    }
+
+    /// What the newest heartbeat tells of its sender's wall clock. It changes what is shown, and nothing else.
+    fn look_at_clock(&mut self, from: NodeId, theirs_us: u64, mine_us: u64) {
+        let warn_offset = self.config.warn_offset;
+        let Some(peer) = self.peer_mut(from) else { return };
+        if let Some(round_trip) = peer.life.as_ref().and_then(|life| life.exchange) {
+            peer.clock.heard(theirs_us, mine_us, round_trip);
+        }
+        let Some(measured) = peer.clock.judge(warn_offset) else { return };
+        let (apart, peer) = (peer.clock.is_apart(), self.name(from));
+        let offset_us = measured.offset_us;
+        self.out.emit(Event::ClockOffset { peer, offset_us, warn_offset, apart });
     }
 
     /// An unproven life learns its challenge the sooner, but a flood of replays makes nobody talkative.

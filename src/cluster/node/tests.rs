@@ -14,6 +14,7 @@ use crate::config::{
 use crate::wire::{Heartbeat, KeyId, NodeTag, Run};
 
 mod adversity;
+mod clocks;
 mod namesake;
 mod told;
 
@@ -31,6 +32,7 @@ fn config(me: u8) -> Config {
             deadtime: ms(500),
             initdead: ms(2000),
         },
+        warn_offset: Duration::from_secs(1),
         links: vec![Link {
             name: "lan".to_owned(),
             transport: Transport::Unicast { addresses },
@@ -95,6 +97,8 @@ struct Pair {
     woken: [u32; 3],
     /// The id of the key that each signs with.
     keys: [NonZeroU8; 3],
+    /// How far each wall clock is off, microseconds.
+    wall_offset_us: [i64; 3],
 }
 
 impl Pair {
@@ -127,7 +131,13 @@ impl Pair {
             sent: 0,
             woken: [0; 3],
             keys: [NonZeroU8::MIN; 3],
+            wall_offset_us: [0; 3],
         }
+    }
+
+    fn wall_us(&self, node: usize) -> u64 {
+        let noon = 1_767_225_600_000_000 + self.now.as_micros();
+        noon.checked_add_signed(self.wall_offset_us[node]).unwrap()
     }
 
     fn drain(&mut self) {
@@ -157,17 +167,18 @@ impl Pair {
         match output {
             Output::Send { link, mut heartbeat, .. } => {
                 self.sent += 1;
+                heartbeat.header.wall_us = self.wall_us(me);
                 if let Some((_, fault)) = self.faulty.filter(|(node, _)| *node == me) {
                     fault(&mut heartbeat);
                 }
                 let (from, key) = (self.nodes[me].config.me, KeyId::from(self.keys[me]));
                 let cut = self.cut;
                 for other in (0..self.nodes.len()).filter(|other| *other != me && !cut) {
-                    let heartbeat = heartbeat.clone();
+                    let (heartbeat, wall_us) = (heartbeat.clone(), self.wall_us(other));
                     let input = if self.nodes[other].config.me == from {
                         Input::Namesake { link, source: format!("machine {me}"), heartbeat }
                     } else {
-                        Input::Received { link, from, key, wall_us: 0, heartbeat }
+                        Input::Received { link, from, key, wall_us, heartbeat }
                     };
                     self.tell(other, input);
                 }
@@ -264,6 +275,13 @@ impl Pair {
             self.drain();
         }
         self.now = end;
+    }
+
+    /// A new life of a node that has forgotten everything.
+    fn restart(&mut self, node: usize, config: Config) {
+        // Its clock starts with it; here all count from the same moment, so initdead is over.
+        self.nodes[node] = Node::new(config, Incarnation(200 + node as u64), 8, self.now);
+        self.dead.remove(&node);
     }
 
     fn holders(&self) -> Vec<usize> {

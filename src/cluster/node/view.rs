@@ -28,6 +28,7 @@ impl Node {
             joins_in: (self.phase == Phase::Starting).then(|| start - now),
             warntime: timing.warntime,
             deadtime: timing.deadtime,
+            warn_offset: self.config.warn_offset,
             nodes: self.config.node_ids().map(|id| self.node_view(id, now)).collect(),
             ping: self.ping_views(now),
             groups: self.config.group_ids().filter_map(|id| self.group_view(id)).collect(),
@@ -112,6 +113,7 @@ impl Node {
     fn peer_view(&self, peer: &Peer, now: Instant) -> Option<PeerView> {
         let life = peer.life.as_ref()?;
         let links = self.config.links.iter().zip(&peer.links);
+        let clock = peer.clock.measured();
         let differs =
             life.said.digests.map_or_else(Vec::new, |theirs| self.config.digests.differing(theirs));
         Some(PeerView {
@@ -119,7 +121,9 @@ impl Node {
             silence: peer.silence(now),
             worst_silence: life.worst_silence,
             round_trip: life.round_trip,
-            clock_offset_us: life.clock_offset_us,
+            clock_offset_us: clock.map(|measured| measured.offset_us),
+            clock_error_us: clock.map(|measured| measured.error_us),
+            clock_apart: peer.clock.is_apart(),
             links: links
                 .map(|(link, sight)| LinkView {
                     name: link.name.clone(),
@@ -171,6 +175,7 @@ impl Node {
                         agent: spec.agent.to_string(),
                         state: resource.state(),
                         failure: resource.failure.clone(),
+                        remark: resource.remark.clone(),
                     }
                 })
                 .collect(),

@@ -51,6 +51,29 @@ fn a_peer_that_speaks_and_does_not_hear_is_half_dead_on_the_links_that_bring_it(
     assert_eq!(peer.one_way(at(1900), deadtime), []);
 }
 
+/// A heartbeat that was long under way is measured by its own round trip, not by the last good one.
+#[test]
+fn each_datagram_ends_a_round_trip_of_its_own() {
+    let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);
+    let me = (NodeTag(7), Incarnation(9));
+    let mut sent = Sent::new(Duration::from_secs(10));
+    let mine = sent.record(at(100), Vec::new());
+    let mut peer = Peer::new(NodeId(1), NodeTag(1), 7, 1);
+    peer.begin_life(at(0), &header());
+    let mut exchange = |sequence: u64, hold_ms: u32, now: u64| {
+        let heard = Heard { incarnation: me.1, sequence: mine, hold_us: hold_ms * 1000, links: 1 };
+        let echo = Echo { node: me.0, heard: Some(heard), candidates: Vec::new(), answer: None };
+        let header = Header { sequence: Sequence(sequence), echoes: vec![echo], ..header() };
+        peer.take(at(now), LinkId(0), &header, me, &sent);
+        let life = peer.life.as_ref().expect("it lives");
+        (life.exchange, life.round_trip)
+    };
+    let ms = |millis| Some(Duration::from_millis(millis));
+    assert_eq!(exchange(1, 10, 112), (ms(2), ms(2)));
+    assert_eq!(exchange(3, 100, 3200), (ms(3000), ms(2)), "late");
+    assert_eq!(exchange(2, 50, 3200), (ms(3000), ms(2)), "overtaken: no news");
+}
+
 #[test]
 fn an_acknowledgement_without_a_report_does_not_prolong_a_consent() {
     let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);

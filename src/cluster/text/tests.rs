@@ -27,6 +27,30 @@ fn spans_have_the_unit_that_fits() {
     }
 }
 
+#[test]
+fn ages_have_two_units_at_most() {
+    for (millis, text) in [
+        (43, "43 ms"),
+        (3_600, "3 s"),
+        (119_000, "119 s"),
+        (120_000, "2 min"),
+        (11_520_000, "3 h 12 min"),
+        (1_051_200_000, "12 d 4 h"),
+    ] {
+        assert_eq!(Age(ms(millis)).to_string(), text);
+    }
+    for (micros, text) in [
+        (-1_200, "1 ms behind"),
+        (0, "0 ms ahead"),
+        (2_300_000, "2300 ms ahead"),
+        (-61_500_000, "61.5 s behind"),
+        (31_557_600_000_000, "365 d 6 h ahead"),
+        (i64::MIN, "106751991 d 4 h behind"),
+    ] {
+        assert_eq!(ClockOffset(micros).to_string(), text);
+    }
+}
+
 fn group() -> String {
     "web".to_owned()
 }
@@ -151,6 +175,40 @@ fn events_are_sentences_with_their_numbers() {
             },
             Level::Info,
             "root had the keys read again: key 2 is accepted too",
+        ),
+        (
+            Event::ClockOffset {
+                peer: "beta".into(),
+                offset_us: -31_557_600_000_000,
+                warn_offset: ms(1000),
+                apart: true,
+            },
+            Level::Warn,
+            "the clock of beta is 365 d 6 h behind, seen from here (more than 1000 ms): synchronise both",
+        ),
+        (
+            Event::ClockOffset {
+                peer: "beta".into(),
+                offset_us: 700,
+                warn_offset: ms(1000),
+                apart: false,
+            },
+            Level::Info,
+            "the clock of beta is within 1000 ms again, seen from here",
+        ),
+        (
+            Event::AgentRemarked {
+                group: group(),
+                resource: "clock".into(),
+                remark: Some("the clock is 2 s off".into()),
+            },
+            Level::Warn,
+            "web: clock works, and says: the clock is 2 s off",
+        ),
+        (
+            Event::AgentRemarked { group: group(), resource: "clock".into(), remark: None },
+            Level::Info,
+            "web: clock works, and has nothing more to say",
         ),
         (
             Event::DatagramRefused {

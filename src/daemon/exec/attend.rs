@@ -11,7 +11,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::agent::{ExitCode, Outcome, reason};
+use crate::agent::{ExitCode, Outcome, reason, remark};
 
 /// How much of each stream is kept, in bytes: the end of it. Enough for every agent's meta-data.
 pub const CAPTURE_MAX: usize = 64 * 1024;
@@ -110,7 +110,7 @@ pub(super) fn kill_group(leader: Pid) {
 
 fn outcome(end: End, stderr: &[u8]) -> Outcome {
     match end {
-        End::Exited(0) => Outcome::Exited { code: ExitCode::Success, reason: None },
+        End::Exited(0) => Outcome::Exited { code: ExitCode::Success, reason: remark(stderr) },
         End::Exited(code) => {
             // An exit status has eight bits.
             let code = u8::try_from(code).map_or(ExitCode::Generic, ExitCode::from);

@@ -39,6 +39,7 @@ fn config(addresses: &[IpAddr], me: u8) -> Config {
             deadtime: ms(500),
             initdead: ms(2_000),
         },
+        warn_offset: Duration::from_secs(1),
         links: vec![Link {
             name: "lan".to_owned(),
             transport: Transport::Unicast { addresses: addresses.to_vec() },

@@ -4,6 +4,7 @@ use super::*;
 use crate::cluster::event::StopReason;
 use crate::cluster::guard::Doubt;
 use crate::cluster::io::Response;
+use crate::cluster::snapshot::ResourceState;
 use crate::wire::{Body, Report, Wish, WishSubject};
 
 const WEB: GroupId = GroupId(0);
@@ -47,13 +48,6 @@ impl Pair {
         }
         self.now = end;
         wakes
-    }
-
-    /// A new life of a node that has forgotten everything.
-    fn restart(&mut self, node: usize, config: Config) {
-        // Its clock starts with it; here all count from the same moment, so initdead is over.
-        self.nodes[node] = Node::new(config, Incarnation(200 + node as u64), 8, self.now);
-        self.dead.remove(&node);
     }
 
     fn count(&self, node: usize, which: impl Fn(&Event) -> bool) -> usize {
@@ -309,6 +303,31 @@ fn a_group_that_the_other_node_does_not_know_starts_beside_many() {
     pair.arp = false;
     pair.run(4000);
     assert_eq!(pair.running.len(), 9, "{}", pair.story());
+}
+
+#[test]
+fn what_an_agent_says_though_it_succeeds_is_told_and_changes_nothing() {
+    let mut pair = Pair::new();
+    pair.run(500);
+    let says = |words: Option<&str>| Outcome::Exited {
+        code: ExitCode::Success,
+        reason: words.map(str::to_owned),
+    };
+    let told = |pair: &Pair| pair.count(0, |event| matches!(event, Event::AgentRemarked { .. }));
+    let shown = |pair: &Pair| {
+        let resource = &pair.nodes[0].snapshot(pair.now).groups[0].resources[0];
+        (resource.state, resource.remark.clone())
+    };
+    for words in ["1 s off", "2 s off"] {
+        pair.broken.insert((0, 0, Action::Monitor), says(Some(words)));
+        pair.run(1500);
+        assert_eq!(shown(&pair), (ResourceState::Started, Some(words.to_owned())));
+        assert_eq!(told(&pair), 1, "{}", pair.story());
+    }
+    pair.broken.clear();
+    pair.run(1500);
+    assert_eq!(shown(&pair), (ResourceState::Started, None));
+    assert_eq!((told(&pair), pair.holders()), (2, vec![0]), "{}", pair.story());
 }
 
 #[test]
