@@ -57,6 +57,8 @@ pub(super) struct Said {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LinkSight {
     heard_at: Option<Instant>,
+    /// Heartbeats of this life that counted; answers are none.
+    pub(super) heartbeats: u64,
     pub(super) answered_at: Option<Instant>,
     pub(super) heard: bool,
     pub(super) hears: bool,
@@ -231,6 +233,7 @@ impl Peer {
         }
         if let Some(sight) = self.links.get_mut(usize::from(link.0)) {
             sight.heard_at = Some(now);
+            sight.heartbeats += u64::from(!header.flags.answer);
         }
         let heard = echo.and_then(|echo| echo.heard).filter(|heard| heard.incarnation == me.1);
         if let Some(heard) = heard {

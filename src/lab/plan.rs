@@ -11,8 +11,14 @@ use super::web::WebServer;
 pub const LAN: &str = "lan";
 /// The heartbeat network: nodes only. All of 10.77.1.0/24.
 pub const PRIVATE: &str = "private";
-/// Both links, in the configuration's order.
+/// A second heartbeat network: nodes only, and idle unless a plan takes it for a link. All of 10.77.2.0/24.
+pub const SPARE: &str = "spare";
+/// All networks, in the order of a node's cards.
+pub(super) const NETWORKS: [&str; 3] = [LAN, PRIVATE, SPARE];
+/// The usual links, in the configuration's order: the service network and another.
 pub const LINKS: [&str; 2] = [LAN, PRIVATE];
+/// Links that carry nothing but heartbeats: both can fail while the service network works.
+pub const APART: [&str; 2] = [PRIVATE, SPARE];
 /// The address that moves.
 pub const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 /// The client's address.
@@ -39,6 +45,8 @@ pub struct Plan {
     pub deadtime: Duration,
     /// Patience after a node's own start.
     pub initdead: Duration,
+    /// The networks that carry heartbeats.
+    pub links: [&'static str; 2],
     /// What the group is made of.
     pub service: Service,
     /// What answers the client.
@@ -67,6 +75,7 @@ impl Plan {
             keepalive: Duration::from_millis(100),
             deadtime: Duration::from_millis(500),
             initdead: Duration::from_secs(5),
+            links: LINKS,
             service: Service::ColdWeb,
             web: WebServer::find(),
             monitor: Duration::from_millis(200),
@@ -84,19 +93,28 @@ impl Plan {
     pub fn cluster_toml(&self) -> String {
         let mut text = format!(
             "cluster = \"demo\"\n\n[heartbeat]\nkeepalive = \"{}\"\nwarntime = \"{}\"\ndeadtime = \"{}\"\n\
-             initdead = \"{}\"\nlinks = [\n  {{ name = \"{LAN}\", transport = \"unicast\" }},\n  \
-             {{ name = \"{PRIVATE}\", transport = \"unicast\" }},\n]\n",
+             initdead = \"{}\"\nlinks = [\n",
             millis(self.keepalive),
             millis((self.keepalive + self.deadtime) / 2),
             millis(self.deadtime),
             millis(self.initdead),
         );
-        for (index, name) in self.nodes.iter().enumerate() {
-            let [lan, private] = addresses(index);
+        for link in self.links {
             // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {{ name = \"{link}\", transport = \"unicast\" }},");
+        }
+        text.push_str("]\n");
+        for (index, name) in self.nodes.iter().enumerate() {
+            let addresses: Vec<String> = NETWORKS
+                .iter()
+                .zip(addresses(index))
+                .filter(|(network, _)| self.links.contains(network))
+                .map(|(link, address)| format!("{link} = \"{address}\""))
+                .collect();
             let _ = write!(
                 text,
-                "\n[[node]]\nname = \"{name}\"\naddress = {{ {LAN} = \"{lan}\", {PRIVATE} = \"{private}\" }}\n"
+                "\n[[node]]\nname = \"{name}\"\naddress = {{ {} }}\n",
+                addresses.join(", ")
             );
         }
         let prefer =
@@ -118,10 +136,10 @@ impl Plan {
     }
 }
 
-/// Addresses of a node on both links.
-pub(super) fn addresses(index: usize) -> [Ipv4Addr; 2] {
+/// Addresses of a node on all [`NETWORKS`].
+pub(super) fn addresses(index: usize) -> [Ipv4Addr; 3] {
     let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
-    [Ipv4Addr::new(10, 77, 0, host), Ipv4Addr::new(10, 77, 1, host)]
+    [0, 1, 2].map(|network| Ipv4Addr::new(10, 77, network, host))
 }
 
 /// A time as the configuration takes it.
@@ -136,14 +154,20 @@ mod tests {
 
     #[test]
     fn its_configuration_is_valid_on_every_node() {
-        for (service, resources) in [(Service::ColdWeb, 2), (Service::Address, 1)] {
-            for web in [WebServer::BuiltIn, WebServer::Nginx(PathBuf::from("/usr/sbin/nginx"))] {
-                let plan = Plan { service, web, ..Plan::pair(PathBuf::new(), PathBuf::new()) };
+        let nginx = WebServer::Nginx(PathBuf::from("/usr/sbin/nginx"));
+        for (service, resources, links) in
+            [(Service::ColdWeb, 2, LINKS), (Service::Address, 1, LINKS), (Service::ColdWeb, 2, APART)]
+        {
+            for web in [WebServer::BuiltIn, nginx.clone()] {
+                let pair = Plan::pair(PathBuf::new(), PathBuf::new());
+                let plan = Plan { service, web, links, ..pair };
                 let file = parse(&plan.cluster_toml(), "cluster.toml").unwrap();
                 for node in &plan.nodes {
                     let config = file.for_node(node).unwrap();
                     assert_eq!(config.timing.deadtime, plan.deadtime);
-                    assert_eq!(config.links.len(), LINKS.len());
+                    let names: Vec<&str> =
+                        config.links.iter().map(|link| link.name.as_str()).collect();
+                    assert_eq!(names, links);
                     assert_eq!(config.groups[0].resources.len(), resources);
                 }
             }

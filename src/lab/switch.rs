@@ -6,21 +6,25 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::error::LabError;
-use super::plan::{CLIENT, LAN, LINKS, PING_NODE, PORT, addresses};
+use super::plan::{CLIENT, LAN, LINKS, NETWORKS, PING_NODE, PORT, addresses};
 use super::room::Room;
 use super::tool;
 
-/// The switch in the namespaces of the calling process: a bridge for each link.
+/// The switch in the namespaces of the calling process: a bridge for each network.
 #[derive(Debug)]
 pub struct Switch {
     /// What the filter drops now.
     losses: RefCell<BTreeSet<Loss>>,
+    /// Ports that are down: network and node.
+    cut: RefCell<BTreeSet<(String, String)>>,
+    /// Networks that are switched off.
+    stopped: RefCell<BTreeSet<String>>,
 }
 
 /// Something that the switch drops.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Loss {
-    /// Heartbeats from one node to another, on all links.
+    /// Heartbeats from one node to another, on the usual links.
     Heartbeats {
         /// Their sender.
         from: String,
@@ -40,25 +44,31 @@ impl Switch {
     /// Makes the bridges.
     pub(super) fn new() -> Result<Self, LabError> {
         let mut lines = "link set lo up\n".to_owned();
-        for link in LINKS {
+        for network in NETWORKS {
             // Without a querier snooping drops multicast; without STP off ports wait half a minute.
             let _ = write!(
                 lines,
-                "link add {link} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {link} up\n"
+                "link add {network} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {network} up\n"
             );
         }
         tool::ip(&lines)?;
-        Ok(Self { losses: RefCell::new(BTreeSet::new()) })
+        Ok(Self {
+            losses: RefCell::default(),
+            cut: RefCell::default(),
+            stopped: RefCell::default(),
+        })
     }
 
-    /// Plugs a node in: `eth0` on the service network, `eth1` on the private one. Its cards keep their addresses, so that
+    /// Plugs a node in: `eth0` on the service network, `eth1` and `eth2` on the heartbeat networks. Its cards keep their addresses, so that
     /// a node that comes back is the same machine to its neighbours.
     pub(super) fn plug_node(&self, node: &str, index: usize, room: &Room) -> Result<(), LabError> {
         let host = index + 1;
         let mut inner = "link set lo up\n".to_owned();
-        for (number, (link, address)) in LINKS.into_iter().zip(addresses(index)).enumerate() {
+        for (number, (network, address)) in
+            NETWORKS.into_iter().zip(addresses(index)).enumerate()
+        {
             let card = format!("eth{number}");
-            plug(link, node, &card, &format!("02:77:00:00:0{number}:0{host}"), room)?;
+            plug(network, node, &card, &format!("02:77:00:00:0{number}:0{host}"), room)?;
             let _ = write!(inner, "addr add {address}/24 brd + dev {card}\nlink set {card} up\n");
         }
         room.within(move || tool::ip(&inner))?
@@ -78,12 +88,48 @@ impl Switch {
 
     /// Takes a node's ports away; its cards go with them.
     pub(super) fn unplug_node(&self, node: &str) -> Result<(), LabError> {
-        tool::ip(&LINKS.map(|link| format!("link del {link}.{node}\n")).concat())
+        self.cut.borrow_mut().retain(|(_, owner)| owner != node);
+        tool::ip(&NETWORKS.map(|network| format!("link del {network}.{node}\n")).concat())
     }
 
-    /// Cuts a node off all links at once.
+    /// Cuts a node off all networks at once.
     pub(super) fn cut_all(&self, node: &str) -> Result<(), LabError> {
-        tool::ip(&LINKS.map(|link| format!("link set {link}.{node} down\n")).concat())
+        tool::ip(&NETWORKS.map(|network| format!("link set {network}.{node} down\n")).concat())
+    }
+
+    /// Switches networks off: nothing on them reaches anybody any more, while every card keeps its carrier. No node can
+    /// tell that from a peer that is dead.
+    ///
+    /// # Errors
+    /// If `ip` refuses.
+    pub fn stop(&self, networks: &[&str]) -> Result<(), LabError> {
+        // A bridge that is down forwards nothing; its ports stay up.
+        let lines: String =
+            networks.iter().map(|network| format!("link set {network} down\n")).collect();
+        self.stopped.borrow_mut().extend(networks.iter().map(|network| (*network).to_owned()));
+        tool::ip(&lines)
+    }
+
+    /// Heals every port that was cut and switches every network on again; what it did, a sentence each.
+    ///
+    /// # Errors
+    /// If `ip` refuses.
+    pub fn restore(&self) -> Result<Vec<String>, LabError> {
+        let (stopped, cut) = (self.stopped.take(), self.cut.take());
+        let mut done = Vec::new();
+        if !stopped.is_empty() {
+            let names: Vec<&str> = stopped.iter().map(String::as_str).collect();
+            done.push(format!("the networks {} carry frames again", names.join(" and ")));
+        }
+        let mut lines: String =
+            stopped.iter().map(|network| format!("link set {network} up\n")).collect();
+        for (link, node) in cut {
+            // Writing to a string cannot fail.
+            let _ = writeln!(lines, "link set {link}.{node} up");
+            done.push(format!("the port of {node} on {link} comes up again"));
+        }
+        tool::ip(&lines)?;
+        Ok(done)
     }
 
     /// Cuts a node's port on one link.
@@ -91,6 +137,7 @@ impl Switch {
     /// # Errors
     /// If `ip` refuses.
     pub fn cut(&self, node: &str, link: &str) -> Result<(), LabError> {
+        self.cut.borrow_mut().insert((link.to_owned(), node.to_owned()));
         tool::ip(&format!("link set {link}.{node} down\n"))
     }
 
@@ -99,10 +146,17 @@ impl Switch {
     /// # Errors
     /// If `ip` refuses.
     pub fn heal(&self, node: &str, link: &str) -> Result<(), LabError> {
+        self.cut.borrow_mut().remove(&(link.to_owned(), node.to_owned()));
         tool::ip(&format!("link set {link}.{node} up\n"))
     }
 
-    /// Drops heartbeats between two nodes, both ways and on all links, while everything else goes through.
+    /// Whether a node's port on a link is cut.
+    #[must_use]
+    pub fn is_cut(&self, node: &str, link: &str) -> bool {
+        self.cut.borrow().contains(&(link.to_owned(), node.to_owned()))
+    }
+
+    /// Drops heartbeats between two nodes, both ways and on the usual links, while everything else goes through.
     ///
     /// # Errors
     /// [`LabError::ToolMissing`] without `nft`.

@@ -31,7 +31,7 @@ fn secs(seconds: u64) -> Duration {
 }
 
 fn link(name: &str, heard: bool, hears: bool) -> LinkView {
-    LinkView { name: name.into(), heard, hears }
+    LinkView { name: name.into(), heard, hears, heartbeats: 1_042 }
 }
 
 fn resource(name: &str, agent: &str, state: ResourceState) -> ResourceView {
