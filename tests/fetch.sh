@@ -70,7 +70,7 @@ apt_get() {
     fi
 }
 
-[ $# -gt 0 ] || set -- iproute2 libxml2-utils nftables nginx procps resource-agents shellcheck
+[ $# -gt 0 ] || set -- iproute2 libxml2-utils nftables nginx procps resource-agents shellcheck tmux
 
 mkdir -p "$cache"
 # One at a time: two runs may share the cache.

@@ -106,7 +106,8 @@ impl Client {
     #[must_use]
     pub fn served_by(&self, node: &str) -> bool {
         let notes = self.shared.notes();
-        let newest = notes.attempts.iter().rev().take(MOST_UNDER_WAY).max_by_key(|attempt| attempt.sent);
+        let newest =
+            notes.attempts.iter().rev().take(MOST_UNDER_WAY).max_by_key(|attempt| attempt.sent);
         newest.is_some_and(|attempt| attempt.result.as_deref() == Ok(node))
     }
 

@@ -240,8 +240,8 @@ impl Node {
     /// # Errors
     /// Without power, or if the daemon does not answer.
     pub fn ask(&self, request: &Request) -> Result<Answer, LabError> {
-        let asked = Client::connect(&self.control_socket()?)
-            .and_then(|mut client| client.call(request));
+        let asked =
+            Client::connect(&self.control_socket()?).and_then(|mut client| client.call(request));
         asked.map_err(|error| LabError::Failed {
             command: format!("a request to the daemon of {}", self.name),
             status: "no answer".to_owned(),

@@ -155,9 +155,11 @@ mod tests {
     #[test]
     fn its_configuration_is_valid_on_every_node() {
         let nginx = WebServer::Nginx(PathBuf::from("/usr/sbin/nginx"));
-        for (service, resources, links) in
-            [(Service::ColdWeb, 2, LINKS), (Service::Address, 1, LINKS), (Service::ColdWeb, 2, APART)]
-        {
+        for (service, resources, links) in [
+            (Service::ColdWeb, 2, LINKS),
+            (Service::Address, 1, LINKS),
+            (Service::ColdWeb, 2, APART),
+        ] {
             for web in [WebServer::BuiltIn, nginx.clone()] {
                 let pair = Plan::pair(PathBuf::new(), PathBuf::new());
                 let plan = Plan { service, web, links, ..pair };

@@ -64,9 +64,7 @@ impl Switch {
     pub(super) fn plug_node(&self, node: &str, index: usize, room: &Room) -> Result<(), LabError> {
         let host = index + 1;
         let mut inner = "link set lo up\n".to_owned();
-        for (number, (network, address)) in
-            NETWORKS.into_iter().zip(addresses(index)).enumerate()
-        {
+        for (number, (network, address)) in NETWORKS.into_iter().zip(addresses(index)).enumerate() {
             let card = format!("eth{number}");
             plug(network, node, &card, &format!("02:77:00:00:0{number}:0{host}"), room)?;
             let _ = write!(inner, "addr add {address}/24 brd + dev {card}\nlink set {card} up\n");

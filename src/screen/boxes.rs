@@ -4,8 +4,8 @@ use super::lines::{Tone, Words};
 use super::model::{Model, Node};
 use crate::cluster::Span;
 use crate::cluster::guard::Doubt;
-use crate::cluster::snapshot::{NodeState, NodeView, Snapshot};
-use crate::wire::{Phase, Run};
+use crate::cluster::snapshot::{GroupView, NodeState, NodeView, Snapshot};
+use crate::wire::{Phase, Run, Term};
 
 /// What a laboratory knows of a node without asking its daemon.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,15 +49,16 @@ fn state(model: &Model, node: &Node) -> Words {
         };
     }
     if node.body.is_some() {
-        return match &node.silent {
-            Some(_) => Words::new(Tone::Bad, "daemon does not run"),
-            None => Words::new(Tone::Faint, "boots"),
+        return if node.silent {
+            Words::new(Tone::Bad, "daemon does not run")
+        } else {
+            Words::new(Tone::Faint, "boots")
         };
     }
-    match (model.view_of(&node.name), &node.silent) {
-        (Some((_, view)), _) => state_of(view),
-        (None, Some(why)) => Words::new(Tone::Bad, why.clone()),
-        (None, None) => Words::new(Tone::Faint, "not known yet"),
+    match model.view_of(&node.name) {
+        Some((_, view)) => state_of(view),
+        None if node.silent => Words::new(Tone::Bad, "no answer"),
+        None => Words::new(Tone::Faint, "not known"),
     }
 }
 
@@ -79,14 +80,44 @@ fn state_of(view: &NodeView) -> Words {
     }
 }
 
-/// What a node does with each group: its own word, or where it is not asked that of another.
+/// What a node does with each group: its own word, or where it is not asked that of another who hears it.
 fn runs(model: &Model, node: &Node) -> Vec<(String, Run)> {
-    let snapshot = node.own.as_ref().or_else(|| model.view_of(&node.name).map(|(other, _)| other));
-    let groups = snapshot.map_or(&[][..], |snapshot| &snapshot.groups);
-    let here = |holders: &[(String, Run, _)]| {
-        holders.iter().find(|(name, _, _)| *name == node.name).map(|(_, run, _)| *run)
+    let snapshot = match (&node.own, model.view_of(&node.name)) {
+        (Some(own), _) => own,
+        (None, Some((other, view))) if is_heard(view) => other,
+        (None, _) => return Vec::new(),
     };
-    groups.iter().filter_map(|group| Some((group.name.clone(), here(&group.holders)?))).collect()
+    let here = |group: &GroupView| {
+        let holder = group.holders.iter().find(|(name, _, _)| *name == node.name);
+        holder.map(|(_, run, _)| (group.name.clone(), *run))
+    };
+    snapshot.groups.iter().filter_map(here).collect()
+}
+
+fn is_heard(view: &NodeView) -> bool {
+    match view.state {
+        NodeState::Up | NodeState::Late => true,
+        NodeState::Lost | NodeState::Dead | NodeState::Left | NodeState::Unknown => false,
+    }
+}
+
+/// Groups that a lost node was the last to run, and may still run: nobody else does.
+fn may_run(model: &Model, node: &Node) -> Vec<Words> {
+    let Some((other, view)) = model.view_of(&node.name).filter(|_| node.own.is_none()) else {
+        return Vec::new();
+    };
+    if view.state != NodeState::Lost {
+        return Vec::new();
+    }
+    let last = |group: &&GroupView| {
+        let started =
+            |(name, run, _): &(String, Run, Term)| *run == Run::Started && *name == node.name;
+        let elsewhere =
+            |(name, run, _): &(String, Run, Term)| *run == Run::Started && *name != node.name;
+        group.holders.iter().any(started) && !group.holders.iter().any(elsewhere)
+    };
+    let groups = other.groups.iter().filter(last);
+    groups.map(|group| Words::new(Tone::Warn, format!("may run {}", group.name))).collect()
 }
 
 fn groups(model: &Model, node: &Node) -> Vec<Words> {
@@ -106,7 +137,7 @@ fn groups(model: &Model, node: &Node) -> Vec<Words> {
         Run::Claiming => Words::new(Tone::Faint, format!("waits for {group}")),
         Run::Unknown | Run::Stopped => Words::new(Tone::Faint, format!("looks for {group}")),
     };
-    runs(model, node).into_iter().map(word).collect()
+    runs(model, node).into_iter().map(word).chain(may_run(model, node)).collect()
 }
 
 /// Whether a node would take a group, and its guard does not let it.

@@ -63,9 +63,8 @@ impl fmt::Display for Caption {
 pub fn caption(told: &[Told<'_>], client: Option<ClientSaw>) -> Caption {
     let mut clauses: Vec<String> = Vec::new();
     // Where a node itself comes or goes, its links go without saying.
-    let whole_nodes = told.iter().any(|told| {
-        matches!(told.event, Event::PeerLost { .. } | Event::PeerUp { .. })
-    });
+    let whole_nodes =
+        told.iter().any(|told| matches!(told.event, Event::PeerLost { .. } | Event::PeerUp { .. }));
     let mut lost = false;
     for (number, Told { node, event }) in told.iter().enumerate() {
         // Both sides of a cut count the same silence: the first one is told.
@@ -124,7 +123,6 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
         Event::PeerUp { peer, after: Some(after), .. } => {
             one(format!("{peer} is up again after {}", Span(*after)))
         }
-        Event::PeerUp { peer, after: None, .. } => one(format!("{peer} is up")),
         Event::PeerLeft { peer } => one(format!("{peer} said goodbye")),
         Event::PeerConfirmedDead { peer, author } => {
             one(format!("{author} confirmed that {peer} is dead"))
@@ -135,6 +133,10 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
             (false, false) => format!("link {link} is down"),
             (true, false) | (false, true) => format!("link {link} works one way"),
         }),
+        Event::PingChanged { answers: false, .. } => one(format!("{node} {}", Unable::NoPing)),
+        // A daemon that has just begun sees it for the first time.
+        Event::PingChanged { answers: true, .. } if began(node, earlier) => Vec::new(),
+        Event::PingChanged { answers: true, .. } => one(format!("{node} sees the ping node again")),
         Event::Cleared { evidence, .. } => {
             evidence.iter().flat_map(|(peer, why)| evidence_clauses(peer, why)).collect()
         }
@@ -165,11 +167,11 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
         Event::Leaving => one(format!("{node} was told to end")),
         // What only leads up to these, or follows from them.
         Event::Started { .. }
+        | Event::PeerUp { after: None, .. }
         | Event::Joined { .. }
         | Event::PeerLate { .. }
         | Event::PeerPunctual { .. }
         | Event::LinkWaiting { .. }
-        | Event::PingChanged { .. }
         | Event::GroupStarting { .. }
         | Event::GroupStopped { .. }
         | Event::GroupUnblocked { .. }
@@ -184,9 +186,14 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
 
 /// Whether this node itself ran the group before, as far as is told.
 fn let_go(node: &str, earlier: &[Told<'_>]) -> bool {
-    earlier.iter().any(|told| {
-        told.node == node && matches!(told.event, Event::GroupStopping { .. })
-    })
+    earlier
+        .iter()
+        .any(|told| told.node == node && matches!(told.event, Event::GroupStopping { .. }))
+}
+
+/// Whether this node's daemon was started, as far as is told.
+fn began(node: &str, earlier: &[Told<'_>]) -> bool {
+    earlier.iter().any(|told| told.node == node && matches!(told.event, Event::Started { .. }))
 }
 
 fn evidence_clauses(peer: &str, why: &Evidence) -> Vec<String> {
@@ -277,3 +284,6 @@ fn failed_clauses(node: &str, group: &str, resource: &str, then: Recovery) -> Ve
     };
     vec![failed, done]
 }
+
+#[cfg(test)]
+mod tests;

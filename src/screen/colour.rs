@@ -23,9 +23,9 @@ struct Hue {
 
 /// One after the other for the nodes: blue, gold, teal, purple.
 const HUES: [Hue; 4] = [
-    Hue { sign: Color::Indexed(32), ground: Color::Indexed(39) },
-    Hue { sign: Color::Indexed(136), ground: Color::Indexed(178) },
-    Hue { sign: Color::Indexed(30), ground: Color::Indexed(37) },
+    Hue { sign: Color::Indexed(32), ground: Color::Indexed(74) },
+    Hue { sign: Color::Indexed(136), ground: Color::Indexed(179) },
+    Hue { sign: Color::Indexed(30), ground: Color::Indexed(73) },
     Hue { sign: Color::Indexed(97), ground: Color::Indexed(140) },
 ];
 const GREEN: Color = Color::Indexed(28);
@@ -52,9 +52,10 @@ impl Palette {
             (Tone::Faint, Self::Plain) => style.add_modifier(Modifier::DIM),
             (Tone::Good, Self::Colour) => style.fg(GREEN),
             (Tone::Good, Self::Plain) => style,
-            (Tone::Warn, Self::Colour) => style.fg(AMBER).add_modifier(Modifier::BOLD),
+            (Tone::Warn, Self::Colour) => style.fg(AMBER),
             (Tone::Bad, Self::Colour) => style.fg(RED).add_modifier(Modifier::BOLD),
-            (Tone::Warn | Tone::Bad, Self::Plain) => style.add_modifier(Modifier::BOLD),
+            (Tone::Warn, Self::Plain) => style,
+            (Tone::Bad, Self::Plain) => style.add_modifier(Modifier::BOLD),
             (Tone::Node(node), Self::Colour) => style.fg(hue(node).sign),
             (Tone::Node(_), Self::Plain) => style,
         }

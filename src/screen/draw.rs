@@ -31,7 +31,7 @@ use super::strip::{Mark, Strip};
 use crate::cluster::event::Level;
 
 /// A smaller terminal is only told how large it must be.
-pub const SMALLEST: Size = Size { width: 76, height: 20 };
+pub const SMALLEST: Size = Size { width: 78, height: 20 };
 
 /// From this height on there are blank lines between the parts.
 const AIRY: u16 = 24;
@@ -43,6 +43,10 @@ const HEAD: u64 = 3;
 const CAPTION: u16 = 4;
 /// Rows of the history at the least.
 const HISTORY: u16 = 2;
+/// And where it is most of what there is to see.
+const WATCHED: u16 = 4;
+/// Rows that are kept for notes.
+const NOTES: u16 = 4;
 
 /// Draws all of it.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Duration, palette: Palette) {
@@ -60,7 +64,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Duration, palette: Palett
     let below = if client {
         1 + gap + 1 + STRIP + gap + CAPTION + HISTORY
     } else {
-        gap + rows(model.notes.len()).min(4) + HISTORY + 2
+        2 * gap + rows(model.notes.len()).min(NOTES) + WATCHED
     };
     let height = map::height(model, rest.height.saturating_sub(below));
     map::draw(&mut pen, top(&mut rest, height), model, now);
@@ -149,11 +153,11 @@ fn too_small(pen: &mut Pen<'_, '_>, area: Rect) {
 
 fn title(pen: &mut Pen<'_, '_>, area: Rect, model: &Model) {
     pen.words(area, vec![Words::new(Tone::Strong, model.title.clone())]);
-    let room = usize::from(area.width).saturating_sub(columns(&model.title) + 2);
-    let facts = fit(&model.facts, room);
+    let room = usize::from(area.width).saturating_sub(columns(&model.title) + 1);
+    let facts = fit(&model.facts.text, room);
     let start = area.width.saturating_sub(rows(columns(&facts)));
     let right = Rect { x: area.x + start, width: area.width - start, ..area };
-    pen.words(right, vec![Words::new(Tone::Faint, facts)]);
+    pen.words(right, vec![Words::new(model.facts.tone, facts)]);
 }
 
 /// The strip is written like a heart monitor: a head goes over the rows, and the oldest cells vanish before it.
@@ -172,7 +176,8 @@ fn strip(pen: &mut Pen<'_, '_>, mut area: Rect, model: &Model, now: Duration) {
     legend.push(Words::new(Tone::Faint, " nobody did").piece(palette));
     pen.line(top(&mut area, 1), legend);
     let Some(strip) = &model.strip else {
-        return pen.words(area, vec![Words::new(Tone::Faint, "it asks as soon as somebody serves")]);
+        return pen
+            .words(area, vec![Words::new(Tone::Faint, "it asks as soon as somebody serves")]);
     };
     let total = u64::from(area.width) * u64::from(area.height);
     let Some(newest) = strip.newest(now).filter(|_| total > HEAD) else { return };
@@ -201,7 +206,11 @@ fn letter(node: usize) -> char {
 
 fn caption(pen: &mut Pen<'_, '_>, mut area: Rect, model: &Model, now: Duration) {
     let Some(incident) = &model.incident else {
-        let text = "Everything works. Break something: the keys are below.";
+        let text = if model.strip.is_some() {
+            "Everything works. Break something: the keys are below."
+        } else {
+            "A pair, a ping node and a client are being made, in namespaces."
+        };
         return pen.words(area, vec![Words::new(Tone::Plain, text)]);
     };
     let palette = pen.palette;
@@ -233,7 +242,8 @@ const FIGURE_SPACE: &str = "\u{2007}";
 
 /// Clauses that lines break between, not within.
 fn unbroken(clauses: &[String]) -> String {
-    let whole: Vec<String> = clauses.iter().map(|clause| clause.replace(' ', FIGURE_SPACE)).collect();
+    let whole: Vec<String> =
+        clauses.iter().map(|clause| clause.replace(' ', FIGURE_SPACE)).collect();
     whole.join(&format!("{FIGURE_SPACE}· "))
 }
 
@@ -241,13 +251,15 @@ fn notes(pen: &mut Pen<'_, '_>, rest: &mut Rect, model: &Model) {
     if model.notes.is_empty() {
         return;
     }
-    let most = usize::from(rest.height.saturating_sub(HISTORY + 1));
+    let most = usize::from(rest.height.saturating_sub(WATCHED + 1));
     let mut lines: Vec<Words> = Vec::new();
     for note in &model.notes {
-        let wrapped = wrap(&note.text, usize::from(rest.width).saturating_sub(2));
+        let text = note.text.trim_start();
+        let indent = columns(&note.text) - columns(text);
+        let wrapped = wrap(text, usize::from(rest.width).saturating_sub(indent + 2));
         lines.extend(wrapped.into_iter().enumerate().map(|(number, line)| {
-            let indent = if number == 0 { "" } else { "  " };
-            Words::new(note.tone, format!("{indent}{line}"))
+            let indent = if number == 0 { indent } else { indent + 2 };
+            Words::new(note.tone, format!("{:indent$}{line}", ""))
         }));
     }
     let hidden = lines.len().saturating_sub(most);

@@ -88,10 +88,10 @@ mod tests {
         assert!(places(&lane, 1100).is_empty(), "no heartbeat, no pulse");
         lane.counted(ms(1200), 42);
         assert_eq!(places(&lane, 1200), [0], "the second sets out later");
-        assert_eq!(places(&lane, 1300), [5, 2]);
-        assert_eq!(places(&lane, 1799), [29, 27]);
-        assert_eq!(places(&lane, 1801), [27]);
-        assert!(places(&lane, 1900).is_empty());
+        assert_eq!(places(&lane, 1300), [6, 3]);
+        assert_eq!(places(&lane, 1699), [29, 26]);
+        assert_eq!(places(&lane, 1701), [27]);
+        assert!(places(&lane, 1800).is_empty());
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(places(&lane, 100), [0]);
         lane.lose_sight();
         lane.counted(ms(200), 90);
-        assert_eq!(places(&lane, 200), [5], "only the one from before");
+        assert_eq!(places(&lane, 200), [6], "only the one from before");
         assert_eq!(lane.passage, Passage::Unknown);
     }
 

@@ -5,9 +5,10 @@ use ratatui::text::Span as Piece;
 use super::colour::Palette;
 
 /// What a colour says, so that without colours the words still do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tone {
     /// Nothing in particular.
+    #[default]
     Plain,
     /// Less important than what stands beside it.
     Faint,
@@ -24,7 +25,7 @@ pub enum Tone {
 }
 
 /// Some words in one tone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
     /// How they are meant.
     pub tone: Tone,

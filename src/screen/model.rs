@@ -25,7 +25,7 @@ pub struct Model {
     /// Top left.
     pub title: String,
     /// Top right.
-    pub facts: String,
+    pub facts: Words,
     /// What keys do, for the last line.
     pub keys: Vec<Key>,
     /// Where the clients are, if the screen shows that.
@@ -76,8 +76,8 @@ pub(super) struct Node {
     pub(super) name: String,
     /// What its own daemon said last; `None`: it is not asked, or does not answer.
     pub(super) own: Option<Snapshot>,
-    /// Why its daemon does not answer.
-    pub(super) silent: Option<String>,
+    /// Its daemon was asked and did not answer.
+    pub(super) silent: bool,
     /// What is known of it without its daemon.
     pub(super) body: Option<Body>,
 }
@@ -101,6 +101,20 @@ pub(super) struct Track {
     pub(super) back: Lane,
 }
 
+impl Track {
+    pub(super) fn works(&self) -> bool {
+        self.there.passage == Passage::Works && self.back.passage == Passage::Works
+    }
+
+    /// As one of its ends sees it: the other end, the lane towards this end, the lane away from it.
+    fn seen_from(&mut self, me: usize) -> Option<(usize, &mut Lane, &mut Lane)> {
+        if me == 0 {
+            return Some((self.peer, &mut self.back, &mut self.there));
+        }
+        (me == self.peer).then_some((0, &mut self.there, &mut self.back))
+    }
+}
+
 impl Model {
     /// A screen on which these nodes are known beforehand, the first one on the left.
     #[must_use]
@@ -117,7 +131,7 @@ impl Model {
         self.tell(&node, fresh);
         match seen {
             Ok(status) => self.look(at, &node, status.snapshot),
-            Err(why) => self.lose_sight(&node, why),
+            Err(_) => self.lose_sight(&node),
         }
     }
 
@@ -202,7 +216,12 @@ impl Model {
                     continue;
                 }
                 let link = link.clone();
-                self.tracks.push(Track { peer, link, there: Lane::default(), back: Lane::default() });
+                self.tracks.push(Track {
+                    peer,
+                    link,
+                    there: Lane::default(),
+                    back: Lane::default(),
+                });
             }
         }
     }
@@ -228,17 +247,11 @@ impl Model {
             snapshot.nodes.iter().map(|view| (view.name.as_str(), view)).collect();
         let names: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
         for track in &mut self.tracks {
-            let (other, inward, outward) = if me == 0 {
-                (track.peer, &mut track.back, &mut track.there)
-            } else if me == track.peer {
-                (0, &mut track.there, &mut track.back)
-            } else {
-                continue;
-            };
+            let name = track.link.clone();
+            let Some((other, inward, outward)) = track.seen_from(me) else { continue };
             let view = names.get(other).and_then(|name| views.get(name.as_str()));
-            let link = view.and_then(|view| {
-                view.peer.as_ref()?.links.iter().find(|link| link.name == track.link)
-            });
+            let link = view
+                .and_then(|view| view.peer.as_ref()?.links.iter().find(|link| link.name == name));
             let passage = |passes: bool| if passes { Passage::Works } else { Passage::Broken };
             match link {
                 Some(link) => {
@@ -253,22 +266,25 @@ impl Model {
         }
         if let Some(node) = self.nodes.get_mut(me) {
             node.own = Some(snapshot);
-            node.silent = None;
+            node.silent = false;
         }
     }
 
-    fn lose_sight(&mut self, name: &str, why: String) {
+    fn lose_sight(&mut self, name: &str) {
         let Some(me) = self.seat(name) else { return };
-        for track in &mut self.tracks {
-            if me == 0 {
-                track.back.lose_sight();
-            } else if me == track.peer {
-                track.there.lose_sight();
-            }
+        let Some(node) = self.nodes.get_mut(me) else { return };
+        node.silent = true;
+        // From now on others tell of it, if anybody does.
+        if node.own.take().is_none() {
+            return;
         }
-        if let Some(node) = self.nodes.get_mut(me) {
-            node.own = None;
-            node.silent = Some(why);
+        let asked: Vec<bool> = self.nodes.iter().map(|node| node.own.is_some()).collect();
+        for track in &mut self.tracks {
+            let Some((other, inward, outward)) = track.seen_from(me) else { continue };
+            inward.lose_sight();
+            if asked.get(other) != Some(&true) {
+                outward.lose_sight();
+            }
         }
     }
 }

@@ -92,13 +92,7 @@ struct Asker {
 
 impl Asker {
     fn new(node: &str, target: Target) -> Self {
-        Self {
-            node: node.to_owned(),
-            target,
-            connection: None,
-            questions: 0,
-            known: Vec::new(),
-        }
+        Self { node: node.to_owned(), target, connection: None, questions: 0, known: Vec::new() }
     }
 
     /// Asks once; `None`: there is nobody to ask.
@@ -155,9 +149,9 @@ impl Asker {
 /// What stands in `now` after what stood in `before`: where both overlap, the rest; where they do not, what is newer.
 fn fresh(before: &[Record], now: &[Record]) -> Vec<Record> {
     let longest = before.len().min(now.len());
-    let overlap = (1..=longest).rev().find(|length| {
-        before.get(before.len() - length..) == now.get(..*length)
-    });
+    let overlap = (1..=longest)
+        .rev()
+        .find(|length| before.get(before.len() - length..) == now.get(..*length));
     match (overlap, before.last()) {
         (Some(overlap), _) => now.get(overlap..).unwrap_or_default().to_vec(),
         (None, None) => now.to_vec(),
@@ -197,7 +191,10 @@ mod tests {
         assert_eq!(fresh(&[], &all), all);
         assert_eq!(fresh(&all[..3], &all[1..]), all[3..], "twins are not lost");
         assert_eq!(fresh(&all, &all), []);
-        assert_eq!(fresh(&[record(3), record(9)], &[record(2), record(3), record(10)]), [record(10)]);
+        assert_eq!(
+            fresh(&[record(3), record(9)], &[record(2), record(3), record(10)]),
+            [record(10)]
+        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::logs;
 use super::scenario::{Act, Pair, Scenario, repair};
 use crate::screen::{
     Body, Incident, Key, Model, Palette, Poller, Pressed, Screen, ServiceNetwork, Sighting, Target,
+    Tone, Words,
 };
 
 /// Time between two frames.
@@ -113,7 +114,10 @@ pub(super) fn show(plan: Plan) -> Result<(), LabError> {
                 let _ = news.send(failed);
             }
         })
-        .map_err(|source| LabError::CannotRun { program: "thread laboratory".to_owned(), source })?;
+        .map_err(|source| LabError::CannotRun {
+            program: "thread laboratory".to_owned(),
+            source,
+        })?;
     let shown = live.run(&mut screen, &events, &worker);
     drop(screen);
     if !live.logs.is_empty() {
@@ -136,9 +140,9 @@ fn work(plan: Plan, orders: &Receiver<Order>, news: &Sender<News>) -> Result<(),
     tell(News::Began(lab.begin().map_err(|error| News::Failed(error, logs(&lab)))?));
     for order in orders {
         let done = match order {
-            Order::Strike(scenario) => Pair::of(&lab)
-                .and_then(|pair| scenario.strike(&lab, &pair))
-                .map(|act| vec![act]),
+            Order::Strike(scenario) => {
+                Pair::of(&lab).and_then(|pair| scenario.strike(&lab, &pair)).map(|act| vec![act])
+            }
             Order::Repair => repair(&lab),
         };
         tell(match done {
@@ -177,12 +181,13 @@ struct Live {
 impl Live {
     fn new(plan: &Plan, orders: Sender<Order>, news: Sender<News>) -> Self {
         let mut model = Model::of_nodes(plan.nodes.iter().map(String::as_str), &plan.links);
-        model.title = "lubdub demo: a real pair on this machine".to_owned();
-        model.facts = format!(
+        model.title = "lubdub demo · a real pair on this machine".to_owned();
+        let facts = format!(
             "keepalive {} ms · deadtime {} ms",
             plan.keepalive.as_millis(),
             plan.deadtime.as_millis()
         );
+        model.facts = Words::new(Tone::Faint, facts);
         model.keys = SCENARIOS.into_iter().map(key_of).chain([REPAIR, QUIT]).collect();
         let others = vec!["client".to_owned(), format!("ping node {PING_NODE}")];
         model.service = Some(ServiceNetwork { name: LAN.to_owned(), others });
@@ -253,9 +258,10 @@ impl Live {
             let (target, news) = (Target::default(), self.news.clone());
             target.set(node.socket.clone());
             let tell = move |sighting| news.send(News::Saw(sighting)).is_ok();
-            let poller = Poller::start(&node.name, target.clone(), LOOK, tell).map_err(|source| {
-                LabError::CannotRun { program: format!("thread for {}", node.name), source }
-            })?;
+            let poller =
+                Poller::start(&node.name, target.clone(), LOOK, tell).map_err(|source| {
+                    LabError::CannotRun { program: format!("thread for {}", node.name), source }
+                })?;
             self.pollers.push((node.name.clone(), target, poller));
         }
         self.nodes = nodes;

@@ -189,7 +189,8 @@ fn summary(figures: &Figures, fault: Moment, histories: &[(String, Vec<Happening
     let told: Vec<Told<'_>> = told.into_iter().map(|(_, told)| told).collect();
     let saw = ClientSaw {
         failed: figures.failed as u64,
-        longest: Duration::from_secs_f64(figures.longest_gap_ms / 1000.0),
+        // As the story has it: to the nearest millisecond.
+        longest: Duration::from_secs_f64(figures.longest_gap_ms.round() / 1000.0),
         waiting: None,
     };
     caption(&told, Some(saw)).to_string()

@@ -144,7 +144,8 @@ impl Scenario {
                 }
             }
             Self::CutLink => {
-                let act = Act::now(format!("the port of {active} on the service network goes down"));
+                let act =
+                    Act::now(format!("the port of {active} on the service network goes down"));
                 lab.switch().cut(active, LAN)?;
                 Ok(act)
             }
@@ -244,8 +245,7 @@ fn cleaned_up(lab: &Lab, pair: &Pair) -> Result<(), LabError> {
 
 /// Asks the active node's daemon for the move, as `lubdub switchover` does, and does not wait for it.
 fn move_to(lab: &Lab, pair: &Pair) -> Result<(), LabError> {
-    let command =
-        Command::Switchover { group: GROUP.to_owned(), to: Some(pair.standby.clone()) };
+    let command = Command::Switchover { group: GROUP.to_owned(), to: Some(pair.standby.clone()) };
     let refused = |stderr: String| LabError::Failed {
         command: format!("lubdub switchover {GROUP} --to {}", pair.standby),
         status: "refused".to_owned(),

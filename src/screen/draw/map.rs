@@ -65,7 +65,8 @@ pub(super) fn draw(pen: &mut Pen<'_, '_>, area: Rect, model: &Model, now: Durati
             width: slice.width.saturating_sub(2 * width + 2),
             height: slice.height.saturating_sub(2),
         };
-        let tracks: Vec<&Track> = model.tracks.iter().filter(|track| track.peer == number).collect();
+        let tracks: Vec<&Track> =
+            model.tracks.iter().filter(|track| track.peer == number).collect();
         lanes(pen, between, &tracks, now);
     }
 }
@@ -96,11 +97,17 @@ fn node_box(pen: &mut Pen<'_, '_>, area: Rect, model: &Model, node: &Node, numbe
 fn lanes(pen: &mut Pen<'_, '_>, area: Rect, tracks: &[&Track], now: Duration) {
     let rooms = usize::from(area.height);
     let each = if tracks.len() * 2 <= rooms { 2 } else { 1 };
+    // Where there is no room for all, those that fail are seen.
+    let mut tracks = tracks.to_vec();
+    if tracks.len() > rooms {
+        tracks.sort_by_key(|track| track.works());
+        tracks.truncate(rooms);
+    }
     let widest = tracks.iter().map(|track| columns(&track.link)).max().unwrap_or(0).min(NAME);
     let name = rows(widest + 1).min(area.width);
     let mut rest = area;
     top(&mut rest, rows(rooms.saturating_sub(tracks.len() * each)) / 2);
-    for track in tracks {
+    for track in &tracks {
         let mut lines = top(&mut rest, rows(each));
         pen.words(row(lines, 0), vec![Words::new(Tone::Plain, fit(&track.link, widest))]);
         lines.x += name;
@@ -134,14 +141,7 @@ fn ground(pen: &mut Pen<'_, '_>, area: Rect, passage: Passage) {
 }
 
 /// Pulses in the colour of their sender.
-fn pulses(
-    pen: &mut Pen<'_, '_>,
-    area: Rect,
-    lane: &Lane,
-    way: Way,
-    sender: usize,
-    now: Duration,
-) {
+fn pulses(pen: &mut Pen<'_, '_>, area: Rect, lane: &Lane, way: Way, sender: usize, now: Duration) {
     if area.height == 0 {
         return;
     }
@@ -157,12 +157,7 @@ fn pulses(
 }
 
 /// The network below the boxes: who is plugged in, and who else is there.
-pub(super) fn service(
-    pen: &mut Pen<'_, '_>,
-    area: Rect,
-    model: &Model,
-    service: &ServiceNetwork,
-) {
+pub(super) fn service(pen: &mut Pen<'_, '_>, area: Rect, model: &Model, service: &ServiceNetwork) {
     if area.height == 0 {
         return;
     }
