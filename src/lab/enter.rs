@@ -108,13 +108,11 @@ impl Inside {
             if let Some(status) = child.try_wait().map_err(gone)? {
                 break exit_code(status.code());
             }
-            match signals.wait().map_err(refused("wait for signals"))? {
-                Signal::SIGCHLD => {}
-                signal => {
-                    child.kill().and_then(|()| child.wait()).map_err(gone)?;
-                    // As a shell tells of it.
-                    break exit_code(Some(128 + signal as i32));
-                }
+            let signal = signals.wait().map_err(refused("wait for signals"))?;
+            if signal != Signal::SIGCHLD {
+                child.kill().and_then(|()| child.wait()).map_err(gone)?;
+                // As a shell tells of it.
+                break exit_code(Some(128 + signal as i32));
             }
         };
         // PID 1 of the namespaces is gone once everything in them is.

@@ -205,7 +205,14 @@ fn letter(node: usize) -> char {
 }
 
 fn caption(pen: &mut Pen<'_, '_>, mut area: Rect, model: &Model, now: Duration) {
+    if let Some(why) = &model.failure {
+        let text = fit(&format!("not done: {why}"), area.width.into());
+        pen.words(top(&mut area, 1), vec![Words::new(Tone::Warn, text)]);
+    }
     let Some(incident) = &model.incident else {
+        if model.failure.is_some() {
+            return;
+        }
         let text = if model.strip.is_some() {
             "Everything works. Break something: the keys are below."
         } else {
@@ -228,8 +235,11 @@ fn caption(pen: &mut Pen<'_, '_>, mut area: Rect, model: &Model, now: Duration) 
     let room = usize::from(area.width);
     // The badge takes the place of the first words, so that both stand on one line.
     let text = format!("{}{}", FIGURE_SPACE.repeat(indent), unbroken(&caption.clauses));
-    for (number, line) in wrap(&text, room).into_iter().enumerate() {
-        let line = line.replace(FIGURE_SPACE, " ");
+    let lines = wrap(&text, room);
+    let last = usize::from(area.height).saturating_sub(1);
+    for (number, line) in lines.iter().enumerate().take(last + 1) {
+        let more = if number == last && lines.len() > last + 1 { "…" } else { "" };
+        let line = fit(&format!("{}{more}", line.replace(FIGURE_SPACE, " ")), room);
         pen.words(row(area, number), vec![Words::new(Tone::Strong, line)]);
     }
     if refused {

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) const TRAVEL: Duration = Duration::from_millis(500);
 
 /// Pulses under way at once; of more nobody could tell one from the other.
-const MOST: usize = 32;
+const MOST: u32 = 32;
 
 /// Whether heartbeats pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,14 +38,14 @@ impl Lane {
         if let Some((before, known)) = self.counter {
             // A new life begins to count anew.
             let new = total.checked_sub(known).unwrap_or(total);
-            let new = u32::try_from(new).unwrap_or(u32::MAX).min(MOST as u32);
+            let new = u32::try_from(new).unwrap_or(u32::MAX).min(MOST);
             let between = now.saturating_sub(before);
             for number in 0..new {
                 self.pulses.push_back(now + between * number / new);
             }
         }
         self.counter = Some((now, total));
-        while self.pulses.len() > MOST
+        while self.pulses.len() > MOST as usize
             || self.pulses.front().is_some_and(|born| *born + TRAVEL < now)
         {
             self.pulses.pop_front();
@@ -111,6 +111,6 @@ mod tests {
         let mut lane = Lane::default();
         lane.counted(ms(0), 0);
         lane.counted(ms(100), u64::MAX);
-        assert!(lane.pulses.len() <= MOST);
+        assert!(lane.pulses.len() <= MOST as usize);
     }
 }

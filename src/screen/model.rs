@@ -36,6 +36,10 @@ pub struct Model {
     pub(super) tracks: Vec<Track>,
     pub(super) strip: Option<Strip>,
     pub(super) incident: Option<Incident>,
+    /// Why the last thing that was to be done was not.
+    pub(super) failure: Option<String>,
+    /// The incident before, for as long as it is not known whether the newest one came about.
+    before: Option<(Incident, Strip)>,
     pub(super) told: VecDeque<Entry>,
 }
 
@@ -157,17 +161,30 @@ impl Model {
         }
     }
 
-    /// Something was done: what happens from now on is its consequence.
+    /// Something is being done: what happens from now on is its consequence.
     pub fn begin(&mut self, incident: Incident) {
+        let before = self.incident.take().zip(self.strip.clone());
         if let Some(strip) = &mut self.strip {
             strip.fault(incident.at);
         }
-        self.incident = Some(incident);
+        (self.incident, self.failure, self.before) = (Some(incident), None, before);
+    }
+
+    /// It was not done after all: the incident before it is still the newest.
+    pub fn fail(&mut self, why: String) {
+        self.failure = Some(why);
+        self.incident = self.before.take().map(|(incident, account)| {
+            if let Some(strip) = &mut self.strip {
+                strip.resume(&account);
+            }
+            incident
+        });
     }
 
     /// What was done exactly, and when (by the screen's clock, and in milliseconds since the Unix epoch), now that it is
     /// known.
     pub fn correct(&mut self, when: Option<(Duration, u64)>, text: String) {
+        self.before = None;
         if let Some(incident) = &mut self.incident {
             incident.text = text;
             if let Some((at, unix_ms)) = when {

@@ -85,6 +85,11 @@ impl Strip {
         self.saw = ClientSaw::default();
     }
 
+    /// The fault that was counted before still counts.
+    pub(super) fn resume(&mut self, before: &Self) {
+        (self.fault, self.saw) = (before.fault, before.saw);
+    }
+
     /// What the client saw since the fault; `None`: no request was ever sent.
     pub(super) fn saw(&self, now: Duration) -> Option<ClientSaw> {
         self.newest_request?;

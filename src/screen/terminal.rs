@@ -130,17 +130,18 @@ impl Guard {
         let before = tcgetattr(terminal.as_fd())?;
         Ok(Self { terminal, before })
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // A child that ended in order has put everything back, and its last words stand on the screen.
+    /// Gives the terminal back as it was. Whether that was needed: a child that ended in order has done it itself, and
+    /// its last words stand on the screen.
+    #[must_use]
+    pub fn give_back(mut self) -> bool {
         if tcgetattr(self.terminal.as_fd()).is_ok_and(|now| now == self.before) {
-            return;
+            return false;
         }
         // A terminal that refuses is gone, and nobody looks at it.
         let _ = tcsetattr(self.terminal.as_fd(), SetArg::TCSANOW, &self.before);
         let _ = execute!(self.terminal, LeaveAlternateScreen, Show);
+        true
     }
 }
 

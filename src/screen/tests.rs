@@ -263,6 +263,26 @@ fn a_refusal() {
     check("refusal", &model, fault + 1_510, (80, 24));
 }
 
+/// A key that did nothing does not take away what is told of the one before.
+#[test]
+fn what_was_not_done_leaves_the_story_as_it_was() {
+    let mut model = demo();
+    let fault = START + 2_000;
+    running(&mut model, fault);
+    serve(&mut model, START, fault, Some("alpha"));
+    strike(&mut model, 's', fault, "the web server on alpha is killed");
+    serve(&mut model, fault, fault + 120, None);
+    serve(&mut model, fault + 120, fault + 1_500, Some("alpha"));
+    model.correct(None, "the web server on alpha is killed with SIGKILL".into());
+    strike(&mut model, 'k', fault + 1_500, "…");
+    model.fail("node alpha: its daemon does not run".into());
+    check("not_done", &model, fault + 1_510, (80, 24));
+    let mut fresh = demo();
+    strike(&mut fresh, 'k', fault, "…");
+    fresh.fail("node alpha: its daemon does not run".into());
+    assert_eq!(fresh.caption(ms(fault)), None);
+}
+
 /// What `status --watch` shows of a pair: only this node's daemon is asked.
 #[test]
 fn seen_from_one_node() {

@@ -1,6 +1,6 @@
 //! A terminal that a test looks at and types into: a shell in a tmux of its own, without anybody attached.
 #![expect(clippy::disallowed_methods, reason = "tests start what they test")]
-#![expect(clippy::unwrap_used, reason = "a test that fails, panics")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails, panics")]
 
 use std::ffi::OsStr;
 use std::fs;

@@ -31,7 +31,9 @@ pub(super) fn go(mode: Mode) -> Result<ExitCode, LabError> {
                 Mode::All | Mode::One(_) | Mode::Figures(_) => None,
             };
             let ended = inside.run();
-            drop(guard);
+            if guard.is_some_and(Guard::give_back) {
+                complain("the demo was killed; nothing of it is left");
+            }
             ended
         }
         Err(error @ LabError::NoNamespaces(_))

@@ -237,7 +237,7 @@ impl Live {
                 self.arrange(nodes)?;
                 self.tell(&acts);
             }
-            News::CouldNot(why) => self.correct(None, format!("not done: {why}")),
+            News::CouldNot(why) => self.model.fail(why),
             News::Saw(sighting) => self.model.saw(sighting),
             News::Failed(error, logs) => {
                 self.logs = logs;
@@ -298,11 +298,7 @@ impl Live {
         let first = acts.first().map(|act| act.moment);
         let text = acts.iter().map(|act| act.text.as_str()).collect::<Vec<_>>().join("; ");
         let text = if text.is_empty() { "nothing was broken".to_owned() } else { text };
-        self.correct(first, text);
-    }
-
-    fn correct(&mut self, moment: Option<Moment>, text: String) {
-        self.model.correct(moment.map(|moment| (moment.since_boot(), unix_ms(moment))), text);
+        self.model.correct(first.map(|moment| (moment.since_boot(), unix_ms(moment))), text);
     }
 }
 

@@ -2,10 +2,6 @@
 //! each key is a fault; elsewhere it plays every scenario and tells them as lines; `--scenario` plays one.
 //!
 //! The outcome is what the client and the kernels saw; the nodes' own histories tell why.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "it starts itself again, inside or as root; the daemon never comes here"
-)]
 
 mod ending;
 mod inside;
