@@ -10,4 +10,5 @@ pub mod control;
 pub mod daemon;
 pub mod import;
 pub mod lab;
+pub mod screen;
 pub mod wire;

@@ -77,7 +77,7 @@ apt_get() {
 
 [ $# -gt 0 ] ||
     set -- apache2 chrony curl dbus iproute2 libxml2-utils nftables nginx ntpsec procps resource-agents shellcheck \
-        systemd systemd-timesyncd wget
+        systemd systemd-timesyncd tmux wget
 
 mkdir -p "$cache"
 # One at a time: two runs may share the cache.

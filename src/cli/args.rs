@@ -71,6 +71,9 @@ pub(super) enum Verb {
         /// All of it as one line of JSON
         #[arg(long)]
         json: bool,
+        /// Go on showing it, live, until q is pressed; where stdout is no terminal, what happens, a line each
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
     },
     /// Show what happened, when and why, oldest first
     History {
@@ -120,7 +123,7 @@ pub(super) enum Verb {
     /// Add, remove, show or announce an address; what the agent IPaddr uses
     #[command(subcommand)]
     Ip(IpVerb),
-    /// Play a failure on a pair in network namespaces of this machine, with a real web server
+    /// Break a real pair in network namespaces of this machine, key by key, and watch it fail over
     Demo(lab::demo::Args),
     #[command(flatten)]
     Lab(lab::Helper),

@@ -74,7 +74,7 @@ fn kept(state: &Path, limit: u32) -> Result<Option<Vec<Record>>, Failure> {
 
 /// `2026-01-02 03:04:05.678Z  WARN   silence 512 ms > deadtime 500 ms: alpha is lost`. UTC, so that the histories of
 /// nodes in different time zones can be laid side by side.
-fn line(record: &Record, paint: Paint) -> String {
+pub(super) fn line(record: &Record, paint: Paint) -> String {
     let time = record.time.replacen('T', " ", 1);
     let level = match record.event.level() {
         Level::Debug | Level::Info => "     ".to_owned(),

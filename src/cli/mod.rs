@@ -74,7 +74,8 @@ fn usage(error: &clap::Error) -> Exit {
 fn perform(arguments: Arguments) -> Result<Exit, Failure> {
     let connect = || Daemon::connect(&arguments.socket);
     match arguments.verb {
-        Verb::Status { json } => status::status(&mut connect()?, json),
+        Verb::Status { watch: true, .. } => status::watch(&arguments.socket),
+        Verb::Status { json, watch: false } => status::status(&mut connect()?, json),
         Verb::History { json, limit, state } => {
             history::history(&arguments.socket, &state, limit, json)
         }

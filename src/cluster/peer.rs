@@ -62,6 +62,8 @@ pub(super) struct LinkSight {
     heard_at: Option<Instant>,
     /// When something authentic came of a life that has not proved itself.
     glimpsed_at: Option<Instant>,
+    /// Heartbeats of this life that counted; answers are none.
+    pub(super) heartbeats: u64,
     pub(super) answered_at: Option<Instant>,
     pub(super) heard: bool,
     pub(super) hears: bool,
@@ -255,6 +257,7 @@ impl Peer {
         }
         if let Some(sight) = self.links.get_mut(usize::from(link.0)) {
             sight.heard_at = Some(now);
+            sight.heartbeats += u64::from(!header.flags.answer);
         }
         let heard = echo.and_then(|echo| echo.heard).filter(|heard| heard.incarnation == me.1);
         if let Some(heard) = heard {

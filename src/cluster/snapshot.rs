@@ -105,7 +105,7 @@ pub struct PeerView {
     pub clock_error_us: Option<u64>,
     /// It is certain to be further off than `warn_offset`.
     pub clock_apart: bool,
-    /// Each link: its name, heard on it, heard by the peer on it.
+    /// Each link, in configuration order.
     pub links: Vec<LinkView>,
     /// Sections of its configuration that differ from this node's.
     pub differs: Vec<Section>,
@@ -124,6 +124,9 @@ pub struct LinkView {
     pub heard: bool,
     /// The peer hears this node on it.
     pub hears: bool,
+    /// Heartbeats of the peer's present life that this node took from it, answers to its own not among them. Begins
+    /// anew with each life.
+    pub heartbeats: u64,
 }
 
 /// A ping node, as this node sees it.

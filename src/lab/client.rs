@@ -56,16 +56,25 @@ pub struct Client {
     ended: Receiver<Result<(), LabError>>,
 }
 
+/// What a client wrote down since somebody looked last.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// When it sent requests; several at once are one moment.
+    pub asked: Vec<Moment>,
+    /// Requests that have come to an end, in the order in which they did.
+    pub attempts: Vec<Attempt>,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
-    attempts: Mutex<Vec<Attempt>>,
+    notes: Mutex<Notes>,
     stop: AtomicBool,
 }
 
 impl Shared {
-    fn attempts(&self) -> MutexGuard<'_, Vec<Attempt>> {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
         // Whoever panicked meanwhile has at most left out an attempt.
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,15 +92,22 @@ impl Client {
     /// All requests that have come to an end, so far.
     #[must_use]
     pub fn attempts(&self) -> Vec<Attempt> {
-        self.shared.attempts().clone()
+        self.shared.notes().attempts.clone()
+    }
+
+    /// What it wrote down since the last time: it forgets it, so that it can work for as long as somebody looks on.
+    #[must_use]
+    pub fn take_notes(&self) -> Notes {
+        std::mem::take(&mut *self.shared.notes())
     }
 
     /// Whether of the requests that came to an end the one that was sent last was answered by this node. Older ones that
     /// time out meanwhile tell of an outage that is over.
     #[must_use]
     pub fn served_by(&self, node: &str) -> bool {
-        let attempts = self.shared.attempts();
-        let newest = attempts.iter().rev().take(MOST_UNDER_WAY).max_by_key(|attempt| attempt.sent);
+        let notes = self.shared.notes();
+        let newest =
+            notes.attempts.iter().rev().take(MOST_UNDER_WAY).max_by_key(|attempt| attempt.sent);
         newest.is_some_and(|attempt| attempt.result.as_deref() == Ok(node))
     }
 
@@ -102,7 +118,7 @@ impl Client {
     pub fn finish(self) -> Result<Vec<Attempt>, LabError> {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.ended.recv().map_err(|RecvError| LabError::ThreadEnded("client".to_owned()))??;
-        let mut attempts = std::mem::take(&mut *self.shared.attempts());
+        let mut attempts = self.take_notes().attempts;
         attempts.sort_by_key(|attempt| attempt.sent);
         Ok(attempts)
     }
@@ -130,6 +146,9 @@ fn ask(target: SocketAddr, shared: &Shared) -> Result<(), LabError> {
         let stop = shared.stop.load(Ordering::Relaxed);
         if stop && requests.is_empty() {
             return Ok(());
+        }
+        if !stop && next <= now {
+            shared.notes().asked.push(now);
         }
         while !stop && next <= now {
             match open(target) {
@@ -233,5 +252,5 @@ fn node_of(answer: &[u8]) -> Option<String> {
 }
 
 fn record(shared: &Shared, sent: Moment, ended: Moment, result: Result<String, Failure>) {
-    shared.attempts().push(Attempt { sent, ended, result });
+    shared.notes().attempts.push(Attempt { sent, ended, result });
 }

@@ -17,13 +17,13 @@ use std::fs;
 use std::io::{self, PipeWriter, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{set_child_subreaper, set_pdeathsig};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getegid, geteuid};
@@ -89,12 +89,35 @@ impl Inside {
         Ok(Self { command, _alive: alive })
     }
 
-    /// Runs it to its end, with this process's output.
+    /// Runs it to its end, with this process's output, and ends as it ends. A signal that asks this process to end ends
+    /// it at once. Either way nothing of it is left when this returns.
     ///
     /// # Errors
     /// If it could not be started.
-    pub fn status(mut self) -> Result<ExitStatus, LabError> {
-        self.command.status().map_err(tool::cannot_run(&self.command))
+    pub fn run(mut self) -> Result<ExitCode, LabError> {
+        // What loses its parent becomes our child, so that it can be waited for.
+        set_child_subreaper(true).map_err(refused("become the parent of orphans"))?;
+        let mut signals = SigSet::empty();
+        [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+            .iter()
+            .for_each(|signal| signals.add(*signal));
+        signals.thread_block().map_err(refused("block signals"))?;
+        let mut child = self.command.spawn().map_err(tool::cannot_run(&self.command))?;
+        let gone = |error| file(Path::new("lab-enter"))(error);
+        let code = loop {
+            if let Some(status) = child.try_wait().map_err(gone)? {
+                break exit_code(status.code());
+            }
+            let signal = signals.wait().map_err(refused("wait for signals"))?;
+            if signal != Signal::SIGCHLD {
+                child.kill().and_then(|()| child.wait()).map_err(gone)?;
+                // As a shell tells of it.
+                break exit_code(Some(128 + signal as i32));
+            }
+        };
+        // PID 1 of the namespaces is gone once everything in them is.
+        while waitpid(None, None).is_ok() {}
+        Ok(code)
     }
 
     /// Runs it to its end and keeps what it printed.

@@ -99,13 +99,13 @@ impl Kernels {
     /// The nodes that hold it now.
     #[must_use]
     pub fn holders(&self) -> Vec<String> {
-        self.shared
-            .view()
-            .holds
-            .iter()
-            .filter(|hold| hold.until.is_none())
-            .map(|hold| hold.node.clone())
-            .collect()
+        self.onlooker().holders()
+    }
+
+    /// For another thread, which only wants to know who holds it.
+    #[must_use]
+    pub(super) fn onlooker(&self) -> Onlooker {
+        Onlooker(Arc::clone(&self.shared))
     }
 
     /// Whether this node holds it now, and no other.
@@ -126,6 +126,19 @@ impl Kernels {
             }
             None => Ok(overlap(&view.holds, Moment::now())),
         }
+    }
+}
+
+/// Sees who holds the address, from any thread.
+#[derive(Debug, Clone)]
+pub(super) struct Onlooker(Arc<Shared>);
+
+impl Onlooker {
+    /// The nodes that hold it now.
+    pub(super) fn holders(&self) -> Vec<String> {
+        let view = self.0.view();
+        let now = view.holds.iter().filter(|hold| hold.until.is_none());
+        now.map(|hold| hold.node.clone()).collect()
     }
 }
 

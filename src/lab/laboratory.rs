@@ -45,7 +45,7 @@ impl Lab {
     /// What the machine refuses, and which tool it lacks.
     pub fn new(plan: Plan) -> Result<Self, LabError> {
         make_room()?;
-        let switch = Switch::new(plan.carriers)?;
+        let switch = Switch::new(plan.needs_ipv6())?;
         let stranger = |name| {
             let room = Room::open(name, CloneFlags::CLONE_NEWNET)?;
             room.within(settle_network)??;

@@ -6,7 +6,7 @@
 //! [`Inside`] makes: there everything ends with the one process that asked for it, whatever happens, and nothing is
 //! written to the machine.
 //!
-//! Needs `ip` (iproute2); for loss and cut heartbeats `nft` (nftables).
+//! Needs `ip` (iproute2); where only part of the traffic on a network is to be lost, `nft` (nftables).
 
 mod client;
 pub mod demo;
@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub use client::{Attempt, Client, Failure, INTERVAL};
+pub use client::{Attempt, Client, Failure, INTERVAL, Notes};
 pub use enter::Inside;
 pub use error::LabError;
 pub use figures::{Outage, Sight};
@@ -41,7 +41,8 @@ pub use laboratory::{Lab, PATIENCE, stays, wait_for};
 pub use moment::Moment;
 pub use node::{Happening, Node, Process};
 pub use plan::{
-    CLIENT, Carrier, GROUP, LAN, LINKS, PING_NODE, PORT, PRIVATE, Plan, SERVICE, Service,
+    APART, CLIENT, Carrier, GROUP, LAN, LINKS, PING_NODE, PORT, PRIVATE, Plan, SERVICE, SPARE,
+    Service,
 };
 pub use switch::Switch;
 pub use web::WebServer;

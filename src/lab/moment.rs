@@ -33,6 +33,20 @@ impl Moment {
         (read(ClockId::CLOCK_REALTIME), Self::now())
     }
 
+    /// As time since the machine's start.
+    #[must_use]
+    pub fn since_boot(self) -> Duration {
+        self.0
+    }
+
+    /// What the wall clock showed at this moment, in milliseconds since the Unix epoch; the inverse of
+    /// [`Moment::from_unix_millis`].
+    #[must_use]
+    pub fn to_unix_millis(self, wall: (Duration, Self)) -> u64 {
+        let (showed, moment) = wall;
+        u64::try_from(showed.saturating_sub(moment - self).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Milliseconds since another moment; negative before it.
     #[must_use]
     pub fn millis_after(self, other: Self) -> f64 {
@@ -73,6 +87,9 @@ mod tests {
         let found =
             Moment::from_unix_millis(u64::try_from(wall.as_millis()).unwrap(), Moment::wall());
         assert!(found.millis_after(now).abs() < 100.0, "{found:?} {now:?}");
+        let wall = Moment::wall();
+        let back = Moment::from_unix_millis(found.to_unix_millis(wall), wall);
+        assert!(back.millis_after(found).abs() < 2.0, "{found:?} {back:?}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::room::Room;
 use super::tool;
 use super::{Moment, Switch, wait_for};
 use crate::cluster::event::Event;
-use crate::control::{Record, Status};
+use crate::control::{Answer, Client, DEFAULT_SOCKET, Record, Request, Status};
 
 /// A node.
 #[derive(Debug)]
@@ -266,6 +266,30 @@ impl Node {
         let mut command = self.own_command();
         command.args(arguments);
         self.run(command)
+    }
+
+    /// Where its daemon listens for commands, seen from outside. Another path after each boot.
+    ///
+    /// # Errors
+    /// Without power.
+    pub fn control_socket(&self) -> Result<PathBuf, LabError> {
+        let init = self.with_machine(|machine| machine.init.id())?;
+        let inside = DEFAULT_SOCKET.trim_start_matches('/');
+        Ok(Path::new("/proc").join(init.to_string()).join("root").join(inside))
+    }
+
+    /// Asks its daemon, as the command line does on the node itself.
+    ///
+    /// # Errors
+    /// Without power, or if the daemon does not answer.
+    pub fn ask(&self, request: &Request) -> Result<Answer, LabError> {
+        let asked =
+            Client::connect(&self.control_socket()?).and_then(|mut client| client.call(request));
+        asked.map_err(|error| LabError::Failed {
+            command: format!("a request to the daemon of {}", self.name),
+            status: "no answer".to_owned(),
+            stderr: error.to_string(),
+        })
     }
 
     /// What its daemon's history tells, oldest first.

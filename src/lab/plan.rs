@@ -11,8 +11,14 @@ use super::web::WebServer;
 pub const LAN: &str = "lan";
 /// The heartbeat network: nodes only. All of 10.77.1.0/24.
 pub const PRIVATE: &str = "private";
-/// Both links, in the configuration's order.
+/// A second heartbeat network: nodes only, and idle unless a plan takes it for a link. All of 10.77.2.0/24.
+pub const SPARE: &str = "spare";
+/// All networks, in the order of a node's cards.
+pub(super) const NETWORKS: [&str; 3] = [LAN, PRIVATE, SPARE];
+/// The usual links, in the configuration's order: the service network and another.
 pub const LINKS: [&str; 2] = [LAN, PRIVATE];
+/// Links that carry nothing but heartbeats: both can fail while the service network works.
+pub const APART: [&str; 2] = [PRIVATE, SPARE];
 /// The address that moves.
 pub const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 /// The client's address.
@@ -45,7 +51,7 @@ pub enum Carrier {
 
 impl Carrier {
     /// Whether its cards need IPv6.
-    pub(super) fn is_ipv6(self) -> bool {
+    fn is_ipv6(self) -> bool {
         match self {
             Self::UnicastV6 | Self::MulticastV6 => true,
             Self::Unicast | Self::Multicast | Self::Broadcast => false,
@@ -92,7 +98,9 @@ pub struct Plan {
     pub deadtime: Duration,
     /// Patience after a node's own start.
     pub initdead: Duration,
-    /// How each link carries heartbeats.
+    /// The networks that carry heartbeats.
+    pub links: [&'static str; 2],
+    /// How each of these links carries them.
     pub carriers: [Carrier; 2],
     /// What the group is made of.
     pub service: Service,
@@ -122,6 +130,7 @@ impl Plan {
             keepalive: Duration::from_millis(100),
             deadtime: Duration::from_millis(500),
             initdead: Duration::from_secs(5),
+            links: LINKS,
             carriers: [Carrier::Unicast; 2],
             service: Service::ColdWeb,
             web: WebServer::find(),
@@ -135,6 +144,20 @@ impl Plan {
         SocketAddr::from((SERVICE, 80))
     }
 
+    /// Each link: the number of its card, its network, how it carries heartbeats.
+    fn carried(&self) -> impl Iterator<Item = (usize, &'static str, Carrier)> + '_ {
+        self.links.into_iter().zip(self.carriers).filter_map(|(link, carrier)| {
+            Some((NETWORKS.iter().position(|network| *network == link)?, link, carrier))
+        })
+    }
+
+    /// Whether the cards on each of [`NETWORKS`] need IPv6.
+    pub(super) fn needs_ipv6(&self) -> [bool; 3] {
+        NETWORKS.map(|network| {
+            self.carried().any(|(_, link, carrier)| link == network && carrier.is_ipv6())
+        })
+    }
+
     /// The configuration that all nodes get.
     #[must_use]
     pub fn cluster_toml(&self) -> String {
@@ -146,15 +169,15 @@ impl Plan {
             millis(self.deadtime),
             millis(self.initdead),
         );
-        let links = || LINKS.into_iter().zip(self.carriers).enumerate();
-        for (card, (link, carrier)) in links() {
+        for (card, link, carrier) in self.carried() {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {},", carrier.toml(link, card));
         }
         text.push_str("]\n");
         for (index, name) in self.nodes.iter().enumerate() {
-            let addresses: Vec<String> = links()
-                .filter_map(|(card, (link, carrier))| {
+            let addresses: Vec<String> = self
+                .carried()
+                .filter_map(|(card, link, carrier)| {
                     Some(format!("{link} = \"{}\"", carrier.address(card, index)?))
                 })
                 .collect();
@@ -182,10 +205,10 @@ impl Plan {
     }
 }
 
-/// Addresses of a node on both links.
-pub(super) fn addresses(index: usize) -> [Ipv4Addr; 2] {
+/// Addresses of a node on all [`NETWORKS`].
+pub(super) fn addresses(index: usize) -> [Ipv4Addr; 3] {
     let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
-    [Ipv4Addr::new(10, 77, 0, host), Ipv4Addr::new(10, 77, 1, host)]
+    [0, 1, 2].map(|network| Ipv4Addr::new(10, 77, network, host))
 }
 
 /// IPv6 address of a node on a card.
@@ -206,14 +229,22 @@ mod tests {
 
     #[test]
     fn its_configuration_is_valid_on_every_node() {
-        for (service, resources) in [(Service::ColdWeb, 2), (Service::Address, 1)] {
-            for web in [WebServer::BuiltIn, WebServer::Nginx(PathBuf::from("/usr/sbin/nginx"))] {
-                let plan = Plan { service, web, ..Plan::pair(PathBuf::new(), PathBuf::new()) };
+        let nginx = WebServer::Nginx(PathBuf::from("/usr/sbin/nginx"));
+        for (service, resources, links) in [
+            (Service::ColdWeb, 2, LINKS),
+            (Service::Address, 1, LINKS),
+            (Service::ColdWeb, 2, APART),
+        ] {
+            for web in [WebServer::BuiltIn, nginx.clone()] {
+                let pair = Plan::pair(PathBuf::new(), PathBuf::new());
+                let plan = Plan { service, web, links, ..pair };
                 let file = parse(&plan.cluster_toml(), "cluster.toml").unwrap();
                 for node in &plan.nodes {
                     let config = file.for_node(node).unwrap();
                     assert_eq!(config.timing.deadtime, plan.deadtime);
-                    assert_eq!(config.links.len(), LINKS.len());
+                    let names: Vec<&str> =
+                        config.links.iter().map(|link| link.name.as_str()).collect();
+                    assert_eq!(names, links);
                     assert_eq!(config.groups[0].resources.len(), resources);
                 }
             }

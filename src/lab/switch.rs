@@ -8,17 +8,21 @@ use std::fs;
 use std::path::Path;
 
 use super::error::{LabError, file};
-use super::plan::{CLIENT, Carrier, LAN, LINKS, PING_NODE, PORT, address_v6, addresses};
+use super::plan::{CLIENT, LAN, LINKS, NETWORKS, PING_NODE, PORT, address_v6, addresses};
 use super::room::Room;
 use super::tool;
 
-/// The switch in the namespaces of the calling process: a bridge for each link.
+/// The switch in the namespaces of the calling process: a bridge for each network.
 #[derive(Debug)]
 pub struct Switch {
     /// What the filter drops now.
     losses: RefCell<BTreeSet<Loss>>,
-    /// What the cards on each link have to carry.
-    carriers: [Carrier; 2],
+    /// Whether the cards on each network have IPv6 too.
+    ipv6: [bool; 3],
+    /// Ports that are down: network and node.
+    cut: RefCell<BTreeSet<(String, String)>>,
+    /// Networks that are switched off.
+    stopped: RefCell<BTreeSet<String>>,
 }
 
 /// Something that the switch drops.
@@ -44,24 +48,29 @@ enum Loss {
 
 impl Switch {
     /// Makes the bridges.
-    pub(super) fn new(carriers: [Carrier; 2]) -> Result<Self, LabError> {
+    pub(super) fn new(ipv6: [bool; 3]) -> Result<Self, LabError> {
         let mut lines = "link set lo up\n".to_owned();
-        for link in LINKS {
+        for network in NETWORKS {
             // A simple switch; with STP its ports would wait for half a minute.
             let _ = write!(
                 lines,
-                "link add {link} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {link} up\n"
+                "link add {network} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {network} up\n"
             );
         }
         tool::ip(&lines)?;
-        Ok(Self { losses: RefCell::new(BTreeSet::new()), carriers })
+        Ok(Self {
+            losses: RefCell::default(),
+            ipv6,
+            cut: RefCell::default(),
+            stopped: RefCell::default(),
+        })
     }
 
-    /// Plugs a node in: `eth0` on the service network, `eth1` on the private one. Its cards keep their addresses, so that
-    /// a node that comes back is the same machine to its neighbours.
+    /// Plugs a node in: `eth0` on the service network, `eth1` and `eth2` on the heartbeat networks. Its cards keep their
+    /// addresses, so that a node that comes back is the same machine to its neighbours.
     pub(super) fn plug_node(&self, node: &str, index: usize, room: &Room) -> Result<(), LabError> {
         room.within(|| tool::ip("link set lo up\n"))??;
-        LINKS.into_iter().try_for_each(|link| self.plug_card(node, index, link, room))
+        NETWORKS.into_iter().try_for_each(|network| self.plug_card(node, index, network, room))
     }
 
     /// Plugs one card of a node in, new or again.
@@ -69,21 +78,21 @@ impl Switch {
         &self,
         node: &str,
         index: usize,
-        link: &str,
+        network: &str,
         room: &Room,
     ) -> Result<(), LabError> {
         let host = index + 1;
-        let cards = LINKS.into_iter().zip(addresses(index)).zip(self.carriers).enumerate();
-        for (number, ((_, address), carrier)) in cards.filter(|(_, ((name, _), _))| *name == link) {
+        let cards = NETWORKS.into_iter().zip(addresses(index)).zip(self.ipv6).enumerate();
+        for (number, ((_, address), ipv6)) in cards.filter(|(_, ((name, _), _))| *name == network) {
             let card = format!("eth{number}");
-            plug(link, node, &card, &format!("02:77:00:00:0{number}:0{host}"), room)?;
+            plug(network, node, &card, &format!("02:77:00:00:0{number}:0{host}"), room)?;
             let mut inner = format!("addr add {address}/24 brd + dev {card}\nlink set {card} up\n");
-            if carrier.is_ipv6() {
+            if ipv6 {
                 let address = address_v6(number, index);
                 let _ = writeln!(inner, "addr add {address}/64 dev {card} nodad");
             }
             room.within(move || {
-                if carrier.is_ipv6() {
+                if ipv6 {
                     allow_ipv6(&card)?;
                 }
                 tool::ip(&inner)
@@ -124,12 +133,48 @@ impl Switch {
 
     /// Takes a node's ports away; its cards go with them.
     pub(super) fn unplug_node(&self, node: &str) -> Result<(), LabError> {
-        tool::ip(&LINKS.map(|link| format!("link del {link}.{node}\n")).concat())
+        self.cut.borrow_mut().retain(|(_, owner)| owner != node);
+        tool::ip(&NETWORKS.map(|network| format!("link del {network}.{node}\n")).concat())
     }
 
-    /// Cuts a node off all links at once.
+    /// Cuts a node off all networks at once.
     pub(super) fn cut_all(&self, node: &str) -> Result<(), LabError> {
-        tool::ip(&LINKS.map(|link| format!("link set {link}.{node} down\n")).concat())
+        tool::ip(&NETWORKS.map(|network| format!("link set {network}.{node} down\n")).concat())
+    }
+
+    /// Switches networks off: nothing on them reaches anybody any more, while every card keeps its carrier. No node can
+    /// tell that from a peer that is dead.
+    ///
+    /// # Errors
+    /// If `ip` refuses.
+    pub fn stop(&self, networks: &[&str]) -> Result<(), LabError> {
+        // A bridge that is down forwards nothing; its ports stay up.
+        let lines: String =
+            networks.iter().map(|network| format!("link set {network} down\n")).collect();
+        self.stopped.borrow_mut().extend(networks.iter().map(|network| (*network).to_owned()));
+        tool::ip(&lines)
+    }
+
+    /// Heals every port that was cut and switches every network on again; what it did, a sentence each.
+    ///
+    /// # Errors
+    /// If `ip` refuses.
+    pub fn restore(&self) -> Result<Vec<String>, LabError> {
+        let (stopped, cut) = (self.stopped.take(), self.cut.take());
+        let mut done = Vec::new();
+        if !stopped.is_empty() {
+            let names: Vec<&str> = stopped.iter().map(String::as_str).collect();
+            done.push(format!("the networks {} carry frames again", names.join(" and ")));
+        }
+        let mut lines: String =
+            stopped.iter().map(|network| format!("link set {network} up\n")).collect();
+        for (link, node) in cut {
+            // Writing to a string cannot fail.
+            let _ = writeln!(lines, "link set {link}.{node} up");
+            done.push(format!("the port of {node} on {link} comes up again"));
+        }
+        tool::ip(&lines)?;
+        Ok(done)
     }
 
     /// Cuts a node's port on one link.
@@ -137,6 +182,7 @@ impl Switch {
     /// # Errors
     /// If `ip` refuses.
     pub fn cut(&self, node: &str, link: &str) -> Result<(), LabError> {
+        self.cut.borrow_mut().insert((link.to_owned(), node.to_owned()));
         tool::ip(&format!("link set {link}.{node} down\n"))
     }
 
@@ -145,10 +191,17 @@ impl Switch {
     /// # Errors
     /// If `ip` refuses.
     pub fn heal(&self, node: &str, link: &str) -> Result<(), LabError> {
+        self.cut.borrow_mut().remove(&(link.to_owned(), node.to_owned()));
         tool::ip(&format!("link set {link}.{node} up\n"))
     }
 
-    /// Drops heartbeats between two nodes, both ways and on all links, while everything else goes through.
+    /// Whether a node's port on a link is cut.
+    #[must_use]
+    pub fn is_cut(&self, node: &str, link: &str) -> bool {
+        self.cut.borrow().contains(&(link.to_owned(), node.to_owned()))
+    }
+
+    /// Drops heartbeats between two nodes, both ways and on the usual links, while everything else goes through.
     ///
     /// # Errors
     /// [`LabError::ToolMissing`] without `nft`.

@@ -1,8 +1,8 @@
 //! The real binary on several nodes in network namespaces: real links cut, processes killed and stopped. Judged from
 //! outside alone: by the client's answers and each kernel's own view, never by what a daemon says.
 //!
-//! Each test runs in namespaces of its own, one test at a time. Without the right to make them, without `nft`, or, where
-//! it matters, without nginx, a test fails and says so.
+//! Each test runs in namespaces of its own, one test at a time. Without the right to make them, without `nft` and `tmux`,
+//! or, where it matters, without nginx, a test fails and says so.
 
 mod disk;
 mod flood;
@@ -10,6 +10,8 @@ mod keys;
 mod links;
 mod network;
 mod planned;
+mod screen;
 mod service;
 mod support;
 mod takeover;
+mod tmux;

@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lubdub::lab::{Client, Inside, Lab, LabError, Moment, Plan, Sight};
@@ -16,7 +16,7 @@ use lubdub::lab::{Client, Inside, Lab, LabError, Moment, Plan, Sight};
 /// What a test may take longer on a machine that is busy with something else. The exact figures are the benchmark's.
 pub(crate) const SLACK: Duration = Duration::from_millis(400);
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_lubdub");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_lubdub");
 const INSIDE: &str = "LUBDUB_TEST_INSIDE";
 
 /// Two laboratories at once would measure each other.
@@ -30,7 +30,7 @@ pub(crate) fn in_lab(test: &str, plan: Plan, body: impl FnOnce(&Lab) -> Result<(
         let _logs = ShowLogs(&lab);
         return body(&lab).unwrap();
     }
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = alone();
     let mut command = ["env".to_owned(), format!("{INSIDE}=1")].map(OsString::from).to_vec();
     command.push(std::env::current_exe().unwrap().into());
     command.extend([test, "--exact", "--nocapture", "--test-threads=1"].map(OsString::from));
@@ -41,6 +41,11 @@ pub(crate) fn in_lab(test: &str, plan: Plan, body: impl FnOnce(&Lab) -> Result<(
         output.status.success() && out.contains("1 passed"),
         "{test} failed inside:\n{out}\n{err}"
     );
+}
+
+/// Waits for the only laboratory of this test program.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A pair at the usual 100/500 ms.

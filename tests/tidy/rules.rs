@@ -4,8 +4,8 @@
 use crate::source::{code_of, has_word, is_word, module_of, uses_of_modules};
 
 /// The modules of the crate. Each may use those before it.
-pub(crate) const MODULES: [&str; 9] =
-    ["wire", "config", "import", "agent", "cluster", "control", "daemon", "lab", "cli"];
+pub(crate) const MODULES: [&str; 10] =
+    ["wire", "config", "import", "agent", "cluster", "control", "daemon", "screen", "lab", "cli"];
 
 /// What the core must not do, by the words that it takes. The crates that it may not use are in [`CRATES`].
 pub(crate) const IMPURE: [&str; 18] = [
@@ -40,7 +40,7 @@ pub(crate) const CRATES: [(&str, &[&str]); 21] = [
     ("hmac", &["wire"]),
     ("sha2", &["wire", "config"]),
     ("roxmltree", &["agent"]),
-    ("nix", &["wire", "agent", "control", "daemon", "lab", "cli"]),
+    ("nix", &["wire", "agent", "control", "daemon", "screen", "lab", "cli"]),
     ("socket2", &["daemon", "lab"]),
     ("netlink_packet_core", &["daemon", "lab"]),
     ("netlink_packet_route", &["daemon", "lab"]),
@@ -53,14 +53,15 @@ pub(crate) const CRATES: [(&str, &[&str]); 21] = [
     ("thiserror", &["wire", "config", "import", "agent", "control", "daemon", "lab", "cli"]),
     ("strsim", &["config", "agent", "cli"]),
     ("httparse", &["daemon"]),
+    ("ratatui", &["screen"]),
 ];
 
 /// Words that belong to few places: the words, where they may stand (and in tests, where that is anywhere), and why.
 pub(crate) const CONFINED: [(&[&str], &[&str], &str); 3] = [
     (
         &["Instant::now", "SystemTime::now", "clock_gettime", "ClockId"],
-        &["src/daemon/clock.rs", "src/lab/", "src/cli/wait.rs"],
-        "only daemon::clock, lab, and a command that waits read a clock",
+        &["src/daemon/clock.rs", "src/screen/clock.rs", "src/lab/", "src/cli/wait.rs"],
+        "only daemon::clock, the screen's, lab, and a command that waits read a clock",
     ),
     (
         &["process::Command", "Command::new"],

@@ -4,7 +4,9 @@
 mod finding;
 mod keys;
 mod page;
+mod watch;
 
+pub(super) use self::watch::watch;
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use super::output::{self, Paint};
@@ -17,9 +19,13 @@ pub(super) fn status(daemon: &mut Daemon, json: bool) -> Result<Exit, Failure> {
     if json {
         output::json(&status)?;
     } else {
-        output::result(&page::render(&status, Paint::for_stdout()))?;
+        print(&status)?;
     }
     Ok(exit(&status))
+}
+
+fn print(status: &Status) -> Result<(), Failure> {
+    output::result(&page::render(status, Paint::for_stdout()))
 }
 
 fn exit(status: &Status) -> Exit {

@@ -199,14 +199,14 @@ fn everyday(why: Reject) -> u64 {
 }
 
 /// Name, coloured state, and lines of detail: the first beside them, others below it.
-struct Row {
-    name: String,
-    state: String,
-    tone: Tone,
-    details: Vec<String>,
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) tone: Tone,
+    pub(super) details: Vec<String>,
 }
 
-fn verdict(found: &[Finding]) -> (Tone, String) {
+pub(super) fn verdict(found: &[Finding]) -> (Tone, String) {
     if found.iter().any(|finding| finding.grade == Grade::Degraded) {
         return (Tone::Bad, "DEGRADED".to_owned());
     }
@@ -217,7 +217,7 @@ fn verdict(found: &[Finding]) -> (Tone, String) {
     }
 }
 
-fn group_row(snapshot: &Snapshot, group: &GroupView) -> Row {
+pub(super) fn group_row(snapshot: &Snapshot, group: &GroupView) -> Row {
     let place = view::place(snapshot, group);
     let (state, tone, what) = match place {
         Place::Started(node) => (node.to_owned(), Tone::Good, format!("started, {}", group.reason)),

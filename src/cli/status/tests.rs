@@ -37,7 +37,7 @@ fn key(id: u8) -> KeyId {
 }
 
 fn link(name: &str, heard: bool, hears: bool) -> LinkView {
-    LinkView { name: name.into(), heard, hears }
+    LinkView { name: name.into(), heard, hears, heartbeats: 1_042 }
 }
 
 fn resource(name: &str, agent: &str, state: ResourceState) -> ResourceView {

@@ -129,6 +129,7 @@ impl Node {
                     name: link.name.clone(),
                     heard: sight.heard,
                     hears: sight.hears && peer.is_up(),
+                    heartbeats: sight.heartbeats,
                 })
                 .collect(),
             differs,

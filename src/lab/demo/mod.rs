@@ -1,34 +1,31 @@
-//! `lubdub demo`: a real pair on this machine, a fault, and the story of it. The outcome is what the client and the
-//! kernels saw; the nodes' own histories tell why.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "it starts itself again, inside or as root; the daemon never comes here"
-)]
+//! `lubdub demo`: a real pair on this machine, faults, and what comes of them. On a terminal it is a live screen on which
+//! each key is a fault; elsewhere it plays every scenario and tells them as lines; `--scenario` plays one.
+//!
+//! The outcome is what the client and the kernels saw; the nodes' own histories tell why.
 
+mod ending;
+mod inside;
+mod live;
 mod report;
 mod scenario;
+mod story;
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use nix::unistd::geteuid;
-
-use self::report::{Figures, Report};
-use self::scenario::Played;
 pub use self::scenario::Scenario;
-use super::enter::{exit_code, own_program};
+use self::story::Part;
+use super::complain;
+use super::enter::own_program;
 use super::error::{LabError, file};
-use super::figures::Sight;
-use super::laboratory::{Lab, stays};
-use super::plan::{Plan, SERVICE, Service};
+use super::laboratory::Lab;
+use super::plan::{APART, Plan, SERVICE, Service};
 use super::web::WebServer;
-use super::{Inside, complain, tool};
 use crate::config::parse_duration;
+use crate::screen;
 
 /// Lines of a daemon's log that are shown when the demo fails.
 const LOG_TAIL: usize = 20;
@@ -36,12 +33,15 @@ const LOG_TAIL: usize = 20;
 /// Arguments of `lubdub demo`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Args {
-    /// What goes wrong.
-    #[arg(long, value_enum, default_value_t = Scenario::PowerOff)]
-    scenario: Scenario,
+    /// Plays this one and tells its story, instead of the live screen.
+    #[arg(long, value_enum)]
+    scenario: Option<Scenario>,
     /// Prints the figures as JSON instead of the story.
-    #[arg(long)]
+    #[arg(long, requires = "scenario")]
     json: bool,
+    /// Plays all scenarios and tells them as lines, on a terminal too.
+    #[arg(long, conflicts_with = "scenario")]
+    lines: bool,
     /// Interval between heartbeats.
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration)]
     keepalive: Duration,
@@ -56,87 +56,83 @@ pub struct Args {
     inside: bool,
 }
 
-/// Plays a scenario. To be called before the process has a second thread (see [`super::Helper::run`]).
+/// How it is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// The live screen.
+    Screen,
+    /// All scenarios, as lines.
+    All,
+    /// One, as lines.
+    One(Scenario),
+    /// One, as JSON.
+    Figures(Scenario),
+}
+
+impl Args {
+    fn mode(&self) -> Mode {
+        match self.scenario {
+            Some(scenario) if self.json => Mode::Figures(scenario),
+            Some(scenario) => Mode::One(scenario),
+            None if !self.lines && screen::is_usable() => Mode::Screen,
+            None => Mode::All,
+        }
+    }
+
+    fn plan(&self) -> Result<Plan, LabError> {
+        let mut plan = Plan::pair(own_program()?, agents(self)?);
+        plan.keepalive = self.keepalive;
+        plan.deadtime = self.deadtime;
+        plan.initdead = plan.initdead.max(self.deadtime * 2);
+        plan.service = Service::ColdWeb;
+        // So that all heartbeats can be lost, and nothing else.
+        plan.links = APART;
+        Ok(plan)
+    }
+}
+
+/// Plays it. To be called before the process has a second thread (see [`super::Helper::run`]).
 #[must_use]
 pub fn run(args: &Args) -> ExitCode {
-    let done = if args.inside { play(args) } else { go_inside() };
+    let mode = args.mode();
+    let done = if args.inside { play(args, mode) } else { inside::go(mode) };
     done.unwrap_or_else(|error| {
         complain(&error.to_string());
         ExitCode::FAILURE
     })
 }
 
-/// Starts this very command again inside the namespaces; where only root can make some, as root.
-fn go_inside() -> Result<ExitCode, LabError> {
-    let program = own_program()?;
-    let again: Vec<OsString> = std::iter::once(program.clone().into_os_string())
-        .chain(std::env::args_os().skip(1))
-        .chain([OsString::from("--inside")])
-        .collect();
-    match Inside::new(&program, &again) {
-        Ok(inside) => Ok(exit_code(inside.status()?.code())),
-        Err(error @ LabError::NoNamespaces(_))
-            if !geteuid().is_root() && tool::find("sudo").is_some() =>
-        {
-            complain(&format!("{error}\nlubdub: trying again as root, with sudo"));
-            let mut sudo = Command::new("sudo");
-            sudo.arg("--").arg(&program).args(["lab-enter", "--"]).args(again).stdin(Stdio::null());
-            Err(tool::cannot_run(&sudo)(sudo.exec()))
+fn play(args: &Args, mode: Mode) -> Result<ExitCode, LabError> {
+    let plan = args.plan()?;
+    let config = plan.cluster_toml();
+    match mode {
+        Mode::Screen => live::show(plan)?,
+        Mode::Figures(scenario) => {
+            return story::tell(plan, &[scenario], |part| match part {
+                Part::Begins(_) => Ok(()),
+                Part::Ended(report) => say(&report.to_json()),
+            });
         }
-        Err(error) => Err(error),
-    }
-}
-
-fn play(args: &Args) -> Result<ExitCode, LabError> {
-    args.scenario.check_tools()?;
-    let mut plan = Plan::pair(own_program()?, agents(args)?);
-    plan.keepalive = args.keepalive;
-    plan.deadtime = args.deadtime;
-    plan.initdead = plan.initdead.max(args.deadtime * 2);
-    plan.service = Service::ColdWeb;
-    if !args.json {
-        say(&introduction(args, &plan.web))?;
-    }
-    let lab = Lab::new(plan)?;
-    let report = match perform(&lab, args.scenario) {
-        Ok(report) => report,
-        Err(error) => {
-            show_logs(&lab);
-            return Err(error);
+        Mode::One(scenario) => {
+            say(&introduction(&plan))?;
+            let told = story::tell(plan, &[scenario], say_part)?;
+            say(&format!("Other scenarios: {}", scenario.others()))?;
+            return Ok(told);
         }
-    };
-    say(&if args.json { report.to_json() } else { report.to_text() })?;
+        Mode::All => {
+            say(&introduction(&plan))?;
+            story::tell(plan, &story::ALL, say_part)?;
+        }
+    }
+    say(&ending::text(&config))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Plays it to its end; an error if the group does not end on exactly the node on which it belongs.
-fn perform(lab: &Lab, scenario: Scenario) -> Result<Report, LabError> {
-    let client = lab.begin()?;
-    let Played { fault, acts, ends_on } = scenario.play(lab, &client)?;
-    stays(
-        &format!("{ends_on} alone has the group and serves the client"),
-        lab.plan().deadtime,
-        || {
-            Ok(lab.kernels().only_holder_is(ends_on)
-                && client.served_by(ends_on)
-                && lab.web_runs_on()? == [ends_on])
-        },
-    )?;
-    let records = lab
-        .nodes()
-        .iter()
-        .filter(|node| node.has_power())
-        .map(|node| Ok((node.name().to_owned(), node.history()?)))
-        .collect::<Result<Vec<_>, LabError>>()?;
-    let figures = Figures::new(
-        scenario,
-        &lab.plan().web,
-        fault,
-        &Sight::of(&client.finish()?, fault),
-        lab.kernels().both_held()?,
-        ends_on,
-    );
-    Ok(Report::new(figures, fault, &acts, &lab.kernels().holds(), &records))
+fn say_part(part: Part) -> Result<(), LabError> {
+    match part {
+        Part::Begins(what) => say(&format!("{what}\n")),
+        Part::Ended(report) => say(&format!("{}\n", report.to_text())),
+    }
 }
 
 /// Where lubdub's agents are: as told, by the environment, beside the program, or where the sources lie around it.
@@ -159,8 +155,8 @@ fn agents(args: &Args) -> Result<PathBuf, LabError> {
         })
 }
 
-fn introduction(args: &Args, web: &WebServer) -> String {
-    let web = match web {
+fn introduction(plan: &Plan) -> String {
+    let web = match &plan.web {
         WebServer::Nginx(program) => format!("the web server is {}", program.display()),
         WebServer::BuiltIn => {
             "nginx is not installed here: a small built-in web server stands in for it".to_owned()
@@ -169,22 +165,27 @@ fn introduction(args: &Args, web: &WebServer) -> String {
     format!(
         "Two nodes, alpha and beta, a client and a ping node, each in namespaces on this machine; {web}.\n\
          keepalive {} ms, deadtime {} ms, guard ping + arp; the group is a web server and the address {SERVICE}.\n\
-         The client opens a new connection every 2 ms. {}\n",
-        args.keepalive.as_millis(),
-        args.deadtime.as_millis(),
-        args.scenario.what_happens(),
+         The client opens a new connection every 2 ms.\n",
+        plan.keepalive.as_millis(),
+        plan.deadtime.as_millis(),
     )
 }
 
-/// Shows the end of each daemon's log on stderr.
-fn show_logs(lab: &Lab) {
+/// The end of each daemon's log, for when something went wrong.
+fn logs(lab: &Lab) -> String {
+    let mut text = String::new();
     for node in lab.nodes() {
         let log = fs::read_to_string(node.daemon_log())
             .unwrap_or_else(|error| format!("no log: {error}"));
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(LOG_TAIL)..).unwrap_or_default();
-        complain(&format!("the end of the log of {}:\n  {}", node.name(), tail.join("\n  ")));
+        text.push_str(&format!(
+            "the end of the log of {}:\n  {}\n",
+            node.name(),
+            tail.join("\n  ")
+        ));
     }
+    text
 }
 
 fn say(text: &str) -> Result<(), LabError> {

@@ -10,8 +10,9 @@ use super::super::moment::Moment;
 use super::super::node::Happening;
 use super::super::plan::SERVICE;
 use super::super::web::WebServer;
-use super::scenario::Scenario;
+use super::scenario::{Act, Scenario};
 use crate::cluster::event::Level;
+use crate::screen::{ClientSaw, Told, caption};
 
 /// A daemon stamps its history in milliseconds, by the wall clock: what it wrote right at the fault may seem earlier.
 const STAMP_ERROR_MS: f64 = 2.0;
@@ -58,6 +59,8 @@ struct Line {
 pub(super) struct Report {
     #[serde(flatten)]
     figures: Figures,
+    /// What it came to, in one sentence, made from the nodes' histories and the client's answers.
+    caption: String,
     story: Vec<Line>,
 }
 
@@ -104,7 +107,7 @@ impl Report {
     pub(super) fn new(
         figures: Figures,
         fault: Moment,
-        acts: &[(Moment, String)],
+        acts: &[Act],
         holds: &[Hold],
         histories: &[(String, Vec<Happening>)],
     ) -> Self {
@@ -114,7 +117,7 @@ impl Report {
             text,
         };
         let mut story: Vec<Line> =
-            acts.iter().map(|(moment, text)| line(*moment, "demo", text.clone())).collect();
+            acts.iter().map(|act| line(act.moment, "demo", act.text.clone())).collect();
         for hold in holds {
             let kernel = format!("{}'s kernel", hold.node);
             story.push(line(hold.from, &kernel, format!("has {SERVICE}")));
@@ -131,7 +134,8 @@ impl Report {
         story.retain(|line| line.at_ms >= -STAMP_ERROR_MS);
         story.extend(figures.client_line());
         story.sort_by(|one, other| one.at_ms.total_cmp(&other.at_ms));
-        Self { figures, story }
+        let caption = summary(&figures, fault, histories);
+        Self { figures, caption, story }
     }
 
     /// One object on one line.
@@ -163,12 +167,33 @@ impl Report {
             }
         };
         text.push_str(&format!(
-            "\n{outage} More than one node had the address for {both_held_ms:.0} ms. \
-             At the end {ends_on} alone runs the group.\nOther scenarios: {}",
-            self.figures.scenario.others()
+            "\n{}\n{outage} More than one node had the address for {both_held_ms:.0} ms. \
+             At the end {ends_on} alone runs the group.",
+            self.caption
         ));
         text
     }
+}
+
+fn summary(figures: &Figures, fault: Moment, histories: &[(String, Vec<Happening>)]) -> String {
+    let mut told: Vec<(Moment, Told<'_>)> = histories
+        .iter()
+        .flat_map(|(node, happenings)| {
+            happenings
+                .iter()
+                .map(move |happening| (happening.moment, Told { node, event: &happening.event }))
+        })
+        .filter(|(moment, _)| moment.millis_after(fault) >= -STAMP_ERROR_MS)
+        .collect();
+    told.sort_by_key(|(moment, _)| *moment);
+    let told: Vec<Told<'_>> = told.into_iter().map(|(_, told)| told).collect();
+    let saw = ClientSaw {
+        failed: figures.failed as u64,
+        // As the story has it: to the nearest millisecond.
+        longest: Duration::from_secs_f64(figures.longest_gap_ms.round() / 1000.0),
+        waiting: None,
+    };
+    caption(&told, Some(saw)).to_string()
 }
 
 /// `+512`, right-aligned.
