@@ -84,6 +84,7 @@ impl Counts {
             | Event::AddressFailed { .. }
             | Event::AddressConflict { .. }
             | Event::Wished { .. }
+            | Event::Namesakes { .. }
             | Event::MoveGivenUp { .. }
             | Event::ConfigDiffers { .. }
             | Event::PeerKey { .. }

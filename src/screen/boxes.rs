@@ -149,7 +149,8 @@ fn refuses(own: &Snapshot, group: &str) -> bool {
         | Doubt::AddressConflict { .. }
         | Doubt::Unwitnessed { .. }
         | Doubt::StopFailed
-        | Doubt::GuardDiffers { .. } => true,
+        | Doubt::GuardDiffers { .. }
+        | Doubt::Namesakes => true,
         Doubt::NoConsent
         | Doubt::RunsThere
         | Doubt::NotLostYet { .. }

@@ -164,6 +164,13 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
         Event::ConfigDiffers { sections, .. } if !sections.is_empty() => {
             one("configurations differ".to_owned())
         }
+        Event::MoveGivenUp { group, to } => one(format!("{to} is down: {group} stays")),
+        Event::Namesakes { node, lives: true, .. } => one(format!("two machines run as {node}")),
+        Event::AgentRemarked { resource, remark: Some(remark), .. } => {
+            one(format!("{resource}: {remark}"))
+        }
+        Event::ClockOffset { peer, apart: true, .. } => one(format!("the clock of {peer} is off")),
+        Event::KeysChanged { author, .. } => one(format!("{author} changed the keys")),
         Event::Leaving => one(format!("{node} was told to end")),
         // What only leads up to these, or follows from them.
         Event::Started { .. }
@@ -171,6 +178,10 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
         | Event::Joined { .. }
         | Event::PeerLate { .. }
         | Event::PeerPunctual { .. }
+        | Event::Namesakes { lives: false, .. }
+        | Event::AgentRemarked { remark: None, .. }
+        | Event::ClockOffset { apart: false, .. }
+        | Event::PeerKey { .. }
         | Event::LinkWaiting { .. }
         | Event::GroupStarting { .. }
         | Event::GroupStopped { .. }
@@ -223,6 +234,7 @@ fn doubt_clause(node: &str, peer: &str, why: &Doubt) -> String {
         Doubt::RunsThere => format!("{peer} runs it"),
         Doubt::NotLostYet { .. } => format!("{peer} is not lost yet"),
         Doubt::Probing { address, .. } => format!("{address} is being asked"),
+        Doubt::Namesakes => format!("two machines run as {peer}"),
         Doubt::JustPaused => format!("{node} stood still before"),
     }
 }

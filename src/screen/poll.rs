@@ -120,7 +120,10 @@ impl Asker {
         self.questions = self.questions.wrapping_add(1);
         let status = match client.call(&Request::Status).map_err(|error| first_line(&error))? {
             Answer::Status(status) => status,
-            other @ (Answer::History(_) | Answer::Command(_) | Answer::Error { .. }) => {
+            other @ (Answer::History(_)
+            | Answer::Reload(_)
+            | Answer::Command(_)
+            | Answer::Error { .. }) => {
                 return Err(unexpected(other));
             }
         };
@@ -129,7 +132,10 @@ impl Asker {
             let request = Request::History { limit: HISTORY };
             match client.call(&request).map_err(|error| first_line(&error))? {
                 Answer::History(records) => fresh = self.news(records),
-                other @ (Answer::Status(_) | Answer::Command(_) | Answer::Error { .. }) => {
+                other @ (Answer::Status(_)
+                | Answer::Reload(_)
+                | Answer::Command(_)
+                | Answer::Error { .. }) => {
                     return Err(unexpected(other));
                 }
             }
@@ -170,7 +176,7 @@ fn first_line(error: &ClientError) -> String {
 fn unexpected(answer: Answer) -> String {
     match answer {
         Answer::Error { message } => message,
-        Answer::Status(_) | Answer::History(_) | Answer::Command(_) => {
+        Answer::Status(_) | Answer::History(_) | Answer::Reload(_) | Answer::Command(_) => {
             "the daemon answered another question".to_owned()
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU8;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 
 use super::*;
+use crate::cluster::counts::Counts;
 use crate::cluster::event::{Event, JoinReason};
 use crate::cluster::guard::{Doubt, Evidence, GuardLevel};
 use crate::cluster::placement::Reason;
@@ -19,7 +21,7 @@ use crate::cluster::snapshot::{
     GroupView, LinkView, NodeState, NodeView, PeerView, PingView, Snapshot,
 };
 use crate::control::{DaemonFacts, KeyIds, Record, Status};
-use crate::wire::{Mac, Phase, Run, Term};
+use crate::wire::{KeyId, Mac, Phase, Run, Term};
 
 const PING: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 254));
 const ADDRESS: &str = "10.77.0.100";
@@ -42,12 +44,15 @@ fn peer(name: &str, state: NodeState, heartbeats: u64) -> NodeView {
         worst_silence: ms(112),
         round_trip: Some(Duration::from_micros(340)),
         clock_offset_us: None,
+        clock_error_us: None,
+        clock_apart: false,
         links: vec![link("private"), link("spare")],
         differs: Vec::new(),
         unknown_version: None,
+        key: None,
     };
     let known = (state != NodeState::Unknown).then_some(view);
-    NodeView { name: name.into(), state, standby: None, ping: heard.then_some(true), peer: known }
+    NodeView { state, ping: heard.then_some(true), peer: known, ..me(name) }
 }
 
 fn me(name: &str) -> NodeView {
@@ -56,6 +61,8 @@ fn me(name: &str) -> NodeView {
         state: NodeState::Up,
         standby: None,
         ping: Some(true),
+        doubled: false,
+        one_way: Vec::new(),
         peer: None,
     }
 }
@@ -81,19 +88,23 @@ fn status(node: &str, nodes: Vec<NodeView>, holders: &[(&str, Run)]) -> Box<Stat
         joins_in: None,
         warntime: ms(300),
         deadtime: ms(500),
+        warn_offset: ms(1_000),
         nodes,
         ping: vec![PingView { target: PING, answered: Some(ms(9)), answers: true, error: None }],
         groups: vec![web],
         links: vec![("private".into(), None), ("spare".into(), None)],
+        namesake: None,
         refused: BTreeMap::new(),
         disk: None,
+        counts: Counts::default(),
     };
+    let key = KeyId::from(NonZeroU8::MIN);
     let daemon = DaemonFacts {
         version: "0.1.0".into(),
         pid: 812,
         realtime: Vec::new(),
         kernel_drops: 0,
-        keys: KeyIds { sending: 1, accepted: vec![1] },
+        keys: KeyIds { sending: key, accepted: vec![key] },
         time: String::new(),
     };
     Box::new(Status { snapshot, daemon })

@@ -30,7 +30,7 @@ pub(crate) const IMPURE: [&str; 18] = [
 ];
 
 /// Where each dependency may be used: modules, or one file. `main` is `src/main.rs`.
-pub(crate) const CRATES: [(&str, &[&str]); 21] = [
+pub(crate) const CRATES: [(&str, &[&str]); 23] = [
     ("tokio", &["control", "daemon", "lab", "cli"]),
     ("serde", &["wire", "config", "import", "agent", "cluster", "control", "daemon", "lab", "cli"]),
     ("serde_json", &["control", "daemon", "lab", "cli"]),

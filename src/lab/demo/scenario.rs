@@ -256,7 +256,7 @@ fn move_to(lab: &Lab, pair: &Pair) -> Result<(), LabError> {
         Answer::Command(Response::Refused { message }) | Answer::Error { message } => {
             Err(refused(message))
         }
-        Answer::Status(_) | Answer::History(_) => {
+        Answer::Status(_) | Answer::History(_) | Answer::Reload(_) => {
             Err(refused("the daemon answered another question".to_owned()))
         }
     }

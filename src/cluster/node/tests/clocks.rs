@@ -54,7 +54,8 @@ fn what_was_said_is_not_said_again_of_the_next_life() {
 fn life_of_a_pair(steps_us: [[i64; 2]; 4]) -> (Vec<(usize, Output)>, usize) {
     let mut pair = Pair::new();
     let mut steps = steps_us.into_iter();
-    let mut next = |pair: &mut Pair| pair.wall_offset_us = steps.next().unwrap();
+    let mut next =
+        |pair: &mut Pair| pair.wall_offset_us[..2].copy_from_slice(&steps.next().unwrap());
     next(&mut pair);
     pair.run(1000);
     next(&mut pair);
