@@ -1,4 +1,9 @@
 //! The key of a running pair is changed. Neither node may miss the other meanwhile.
+#![expect(
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    reason = "test code: it panics where a test has to fail"
+)]
 
 use std::fs;
 use std::net::UdpSocket;

@@ -6,6 +6,8 @@
 
 mod disk;
 mod keys;
+mod log;
+mod metrics;
 mod network;
 mod planned;
 mod service;
