@@ -49,8 +49,9 @@ fn fresh(file: &Path, force: bool, text: &str) -> Result<String, Failure> {
 fn add(file: &Path) -> Result<String, Failure> {
     let id = edit(file, Keys::with_new_key)?;
     Ok(format!(
-        "added key {id} to {}; nothing signs with it yet. Copy the file to every node (mode 0600) and run `lubdub reload` \
-         on each; then, on each: lubdub keygen --use {id}, lubdub reload",
+        "added key {id} to {}; nothing signs with it yet\n\
+         next: copy the file to every node (mode 0600), then on each: lubdub reload\n\
+         and when all have it, on each: lubdub keygen --use {id}, lubdub reload",
         file.display()
     ))
 }

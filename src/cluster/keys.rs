@@ -73,7 +73,7 @@ impl fmt::Display for KeysChange {
             told(&self.dropped, "no longer accepted", "no longer accepted"),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        f.write_str(if parts.is_empty() { "they are the same" } else { "" })?;
+        f.write_str(if parts.is_empty() { "the same as before" } else { "" })?;
         f.write_str(&parts.join("; "))
     }
 }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_change_is_one_sentence() {
-        assert_eq!(KeysChange::default().to_string(), "they are the same");
+        assert_eq!(KeysChange::default().to_string(), "the same as before");
         let all = KeysChange {
             added: vec![id("3")],
             dropped: vec![id("1"), id("2")],

@@ -122,13 +122,16 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         .on_thread_start(realtime::lower)
         .build()
         .map_err(system("cannot start the event loop"))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let clock = Clock::start();
         // The one who has the control socket is the one daemon of this machine.
         let server = Server::bind(&options.socket)?;
         let parts = event_loop::Parts { config, keys, files, agents, program, clock, log, server };
         EventLoop::new(parts, &options.state)?.run().await
-    })
+    });
+    // A file that is still being read, or a user looked up, holds nobody up.
+    runtime.shutdown_background();
+    ended
 }
 
 fn files(options: &Options) -> Result<Files, RunError> {

@@ -156,9 +156,10 @@ fn log(askers: &[Asker], outcome: &Reload) {
             "{author} asked for a reload: cluster.toml differs in {} and needs a restart of this daemon",
             restart.join(", ")
         ),
-        Reload::Applied { .. } => {
-            tracing::info!("{author} asked for a reload: cluster.toml is unchanged");
+        Reload::Applied { keys, .. } if keys.is_empty() => {
+            tracing::info!("{author} asked for a reload: nothing has changed");
         }
+        Reload::Applied { .. } => {}
     }
 }
 

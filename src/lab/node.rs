@@ -158,7 +158,7 @@ impl Node {
     /// # Errors
     /// Without power, or if one runs already.
     pub fn start_daemon(&self) -> Result<(), LabError> {
-        self.start_daemon_as(&self.name)
+        self.launch(&self.name, &[])
     }
 
     /// Starts the daemon under a name that need not be its own.
@@ -166,6 +166,18 @@ impl Node {
     /// # Errors
     /// Without power, or if one runs already.
     pub fn start_daemon_as(&self, name: &str) -> Result<(), LabError> {
+        self.launch(name, &[])
+    }
+
+    /// Starts the daemon with these arguments more.
+    ///
+    /// # Errors
+    /// Without power, or if one runs already.
+    pub fn start_daemon_with(&self, arguments: &[&str]) -> Result<(), LabError> {
+        self.launch(&self.name, arguments)
+    }
+
+    fn launch(&self, name: &str, arguments: &[&str]) -> Result<(), LabError> {
         if self.daemon_runs()? {
             return Err(self.problem("its daemon runs already"));
         }
@@ -174,6 +186,7 @@ impl Node {
         let err = out.try_clone().map_err(file(&log))?;
         let mut command = self.own_command();
         command.args(["run", "--config", "/etc/lubdub/cluster.toml", "--node", name]);
+        command.args(arguments);
         command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
         let daemon = self.inside(move || command.spawn().map_err(tool::cannot_run(&command)))??;
         self.with_machine(|machine| machine.daemon = Some(daemon))

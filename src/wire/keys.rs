@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::num::{NonZeroU8, ParseIntError};
+use std::num::NonZeroU8;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -38,11 +38,16 @@ impl From<NonZeroU8> for KeyId {
     }
 }
 
-impl FromStr for KeyId {
-    type Err = ParseIntError;
+/// Not the id of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the id of a key is a number from 1 to 255")]
+pub struct NoKeyId;
 
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        text.parse().map(Self)
+impl FromStr for KeyId {
+    type Err = NoKeyId;
+
+    fn from_str(text: &str) -> Result<Self, NoKeyId> {
+        text.parse().map(Self).map_err(|_not_a_number| NoKeyId)
     }
 }
 

@@ -10,6 +10,6 @@ mod window;
 
 pub use codec::{MAX_DATAGRAM, MIN_DATAGRAM, OpenError, Opened, SealError, cluster_of, open, seal};
 pub use header::MAGIC;
-pub use keys::{EditError, KeyId, Keys, KeysChange, KeysError, LoadError};
+pub use keys::{EditError, KeyId, Keys, KeysChange, KeysError, LoadError, NoKeyId};
 pub use message::*;
 pub use window::Window;

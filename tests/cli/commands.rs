@@ -103,7 +103,7 @@ fn a_refused_target_is_told_with_the_way_out() {
 fn a_reload_tells_what_was_taken_up_and_what_was_not() {
     let keys = KeysChange { added: vec!["2".parse().unwrap()], ..KeysChange::default() };
     for (keys, restart, text) in [
-        (KeysChange::default(), vec![], "keys: they are the same\ncluster.toml: unchanged\n"),
+        (KeysChange::default(), vec![], "keys: the same as before\ncluster.toml: unchanged\n"),
         (
             keys,
             vec!["[heartbeat]".to_owned(), "[[group]]".to_owned()],

@@ -8,6 +8,8 @@ mod disk;
 mod flood;
 mod keys;
 mod links;
+mod log;
+mod metrics;
 mod network;
 mod planned;
 mod screen;

@@ -240,6 +240,33 @@ fn what_happened_is_counted_under_its_names() {
     assert!(!samples.contains_key("lubdub_peer_silence_seconds{peer=\"beta\"}"));
 }
 
+/// An alert on a name or a label that is not there never fires.
+#[test]
+fn the_alert_rules_use_what_is_there() {
+    let samples = page(&fine());
+    let rules = include_str!("../../../../etc/prometheus-rules.yml");
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let mut used = 0;
+    for expression in expressions {
+        for word in expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+            if word.starts_with("lubdub_") {
+                used += 1;
+                let series = |series: &&String| series.starts_with(&format!("{word}{{"));
+                assert!(samples.keys().any(|name| series(&name)), "{word} in {expression}");
+            }
+        }
+        for selector in expression.split('{').skip(1) {
+            let (label, _) = selector.split_once('=').unwrap();
+            let name = expression.split('{').next().unwrap().rsplit('(').next().unwrap();
+            let has = |series: &&String| {
+                series.starts_with(name) && series.contains(&format!("{label}=\""))
+            };
+            assert!(name == "up" || samples.keys().any(|series| has(&series)), "{expression}");
+        }
+    }
+    assert!(used > 8, "{used}");
+}
+
 #[test]
 fn microseconds_are_seconds_to_the_last_digit() {
     for (micros, text) in [
