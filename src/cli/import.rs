@@ -43,7 +43,9 @@ fn report(made: &Import, written: Option<&Files>) -> String {
         count(Verdict::NotNeeded),
         count(Verdict::NotConverted)
     ));
-    if !made.open.is_empty() {
+    if made.complete {
+        lines.push(format!("\n{file} is complete: nothing is left to decide"));
+    } else {
         lines.push(format!("\n{file} is not complete; yours to decide:"));
         let open = made.open.iter();
         lines.extend(open.map(|remark| format!("{file}:{}: {}", remark.line, remark.text)));
