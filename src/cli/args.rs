@@ -23,7 +23,7 @@ const KEYGEN_STEPS: &str = "To change the key of a running cluster, on every nod
                             3. lubdub keygen --drop 1, lubdub reload  (once lubdub status shows that nobody signs with it)";
 
 const IMPORT_HELP: &str = "\
-What became of each line is told on stderr: what it is now, that it is not needed, or why it is NOT CONVERTED and what to
+What became of each line is told on stderr: what it is now, that it is not needed, or why it is NOT CONVERTED and what to \
 do instead. What cannot be known stands in the result as <...>, which `lubdub check` refuses until you have decided.
 
   lubdub import /etc/ha.d > cluster.toml

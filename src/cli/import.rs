@@ -1,13 +1,12 @@
 //! `lubdub import`: the result on stdout or into files, what became of each line on stderr.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::args::ImportArgs;
 use super::exit::{Exit, Failure};
+use super::keygen::{self, Access, Over};
 use super::output;
 use crate::import::{self, Entry, Import, Verdict};
 use crate::wire::Keys;
@@ -44,7 +43,9 @@ fn report(made: &Import, written: Option<&Files>) -> String {
         count(Verdict::NotNeeded),
         count(Verdict::NotConverted)
     ));
-    if !made.open.is_empty() {
+    if made.complete {
+        lines.push(format!("\n{file} is complete: nothing is left to decide"));
+    } else {
         lines.push(format!("\n{file} is not complete; yours to decide:"));
         let open = made.open.iter();
         lines.extend(open.map(|remark| format!("{file}:{}: {}", remark.line, remark.text)));
@@ -98,9 +99,6 @@ fn write_both(directory: &Path, cluster_toml: &str) -> Result<Files, Failure> {
     let files = Files { cluster: directory.join("cluster.toml"), keys: directory.join("authkeys") };
     let keys = Keys::generate()
         .map_err(|error| Failure::Failed(format!("the kernel has no random numbers: {error}")))?;
-    fs::create_dir_all(directory).map_err(|error| {
-        Failure::Failed(format!("{}: cannot be made: {error}", directory.display()))
-    })?;
     // Looked at before, so that what is there already is told without a trace.
     let there =
         [&files.cluster, &files.keys].into_iter().filter(|file| file.symlink_metadata().is_ok());
@@ -114,8 +112,8 @@ fn write_both(directory: &Path, cluster_toml: &str) -> Result<Files, Failure> {
             }
         )));
     }
-    write(&files.keys, 0o600, &keys)?;
-    if let Err(failure) = write(&files.cluster, 0o644, cluster_toml) {
+    write(&files.keys, Access::Owner, &keys)?;
+    if let Err(failure) = write(&files.cluster, Access::All, cluster_toml) {
         // Just made, by us.
         drop(fs::remove_file(&files.keys));
         return Err(failure);
@@ -123,18 +121,9 @@ fn write_both(directory: &Path, cluster_toml: &str) -> Result<Files, Failure> {
     Ok(files)
 }
 
-/// A file that was not there before.
-fn write(file: &Path, mode: u32, text: &str) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
-        Failure::Failed(format!("{}: cannot be written: {error}", file.display()))
-    };
-    let mut handle =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(file).map_err(failed)?;
-    handle.write_all(text.as_bytes()).and_then(|()| handle.sync_all()).map_err(|error| {
-        // A half-written file must not stay.
-        drop(fs::remove_file(file));
-        failed(error)
-    })
+fn write(file: &Path, access: Access, text: &str) -> Result<(), Failure> {
+    keygen::write(file, Over::Nothing, access, text)
+        .map_err(|error| Failure::Failed(format!("{}: cannot be written: {error}", file.display())))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) fn keygen(args: &KeygenArgs) -> Result<Exit, Failure> {
 
 fn fresh(file: &Path, force: bool, text: &str) -> Result<String, Failure> {
     let name = file.display();
-    match write(file, if force { Over::Anything } else { Over::Nothing }, text) {
+    match write(file, if force { Over::Anything } else { Over::Nothing }, Access::Owner, text) {
         Ok(()) => Ok(format!("wrote {name}; copy it to every node of the cluster, mode 0600")),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(Failure::Failed(format!(
@@ -85,7 +85,7 @@ fn edit<T>(
         change(&former).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
     if text != former {
         let over = Over::Owned { uid: owner.uid(), gid: owner.gid() };
-        write(&target, over, &text)
+        write(&target, over, Access::Owner, &text)
             .map_err(|error| Failure::Failed(format!("{name}: cannot be written: {error}")))?;
     }
     Ok(result)
@@ -93,7 +93,7 @@ fn edit<T>(
 
 /// What may be at the place of a new file.
 #[derive(Clone, Copy)]
-enum Over {
+pub(super) enum Over {
     Nothing,
     Anything,
     /// A file whose owner the new one gets.
@@ -103,14 +103,25 @@ enum Over {
     },
 }
 
-/// Written beside the file and then linked or renamed to it: a half-written key is never seen.
-fn write(file: &Path, over: Over, text: &str) -> io::Result<()> {
+/// Who may read a new file.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    Owner,
+    All,
+}
+
+/// Written beside the file and then linked or renamed to it: a half-written one is never seen.
+pub(super) fn write(file: &Path, over: Over, access: Access, text: &str) -> io::Result<()> {
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory)?;
     }
     let mut fresh = file.as_os_str().to_owned();
     fresh.push(format!(".{}", std::process::id()));
-    let mut beside = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let mode = match access {
+        Access::Owner => 0o600,
+        Access::All => 0o644,
+    };
+    let mut beside = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
     let owned = match over {
         Over::Owned { uid, gid } => fchown(&beside, Some(uid), Some(gid)),
         Over::Nothing | Over::Anything => Ok(()),

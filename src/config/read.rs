@@ -300,6 +300,10 @@ impl<'a> Item<'a> {
         if is_name(text) {
             return Some(text);
         }
+        if is_mark(text) {
+            self.error(format!("{text:?} is not decided yet; write it in this place"));
+            return None;
+        }
         self.error(format!(
             "{text:?} is no name; use letters, digits, `-`, `_` and `.`, beginning with a letter or digit, at most \
              {MAX_NAME} of them"
@@ -348,6 +352,11 @@ pub(crate) fn is_name(text: &str) -> bool {
     head && tail && text.len() <= MAX_NAME
 }
 
+/// Whether a text is what `lubdub import` writes where it does not know the value.
+fn is_mark(text: &str) -> bool {
+    text.starts_with('<') && text.ends_with('>')
+}
+
 /// Whether a network interface can have this name (`dev_valid_name` of the kernel).
 pub(crate) fn is_interface(text: &str) -> bool {
     let fits = !text.is_empty() && text.len() <= MAX_INTERFACE && text != "." && text != "..";
@@ -356,6 +365,11 @@ pub(crate) fn is_interface(text: &str) -> bool {
 
 /// Reads the address of a machine; the error says what is wrong with it.
 pub(crate) fn parse_ip(text: &str) -> Result<IpAddr, String> {
+    if is_mark(text) {
+        return Err(format!(
+            "{text:?} is not decided yet; write it in this place, as in \"10.10.10.11\""
+        ));
+    }
     let Ok(ip) = text.parse::<IpAddr>() else {
         return Err(format!(
             "{text:?} is no address; write one as in \"10.10.10.11\" or \"2001:db8::11\""

@@ -252,6 +252,8 @@ fn each_address_has_one_job_and_one_family_to_a_link() {
         ("lan = \"10.0.0.2\"", "lan = \"0.0.0.0\"", "9: the unspecified address"),
         ("lan = \"10.0.0.2\"", "lan = \"10.0.0.2/24\"", "9: no address; write one as in"),
         ("lan = \"10.0.0.2\"", "lan = \"beta\"", "9: no address"),
+        ("lan = \"10.0.0.2\"", "lan = \"<address of beta>\"", "9: not decided yet ... 10.10.10.11"),
+        ("name = \"beta\"", "name = \"<name of the other node>\"", "8: not decided yet"),
         ("10.0.0.100/24", "10.0.0.2/24", "18: 10.0.0.2 is the address of `beta` already"),
         ("10.0.0.100/24", "10.0.0.100", "18: has no prefix"),
         ("10.0.0.100/24", "10.0.0.100/33", "18: /33 is no prefix"),

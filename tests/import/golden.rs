@@ -30,7 +30,7 @@ fn cases() -> Vec<String> {
     names
 }
 
-fn arguments(name: &str) -> Vec<String> {
+pub(crate) fn arguments(name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(case(name).join("arguments")).unwrap();
     text.split_whitespace().map(str::to_owned).collect()
 }
@@ -131,6 +131,10 @@ fn check_refuses_what_is_left_to_decide_and_nothing_else() {
                     line.contains('<')
                 };
                 for problem in &errors.problems {
+                    // What follows from all names being marks.
+                    if problem.text.starts_with("no node has a name") {
+                        continue;
+                    }
                     let known = open.contains(&problem.line) || is_mark(problem.line);
                     assert!(known, "{name}: {problem:?} is not told of: {open:?}");
                 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::golden::arguments;
 use crate::{case, import};
 
 /// Imports what `write` makes in an empty directory; stderr.
@@ -142,14 +143,17 @@ fn nothing_is_overwritten() {
     let made = directory.path().join("made");
     let output = made.to_str().unwrap();
     let all_known = case("all-known");
-    let ran = import(&all_known, &[".", "--output", output]);
+    let arguments = arguments("all-known");
+    let mut all: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    all.extend(["--output", output]);
+    let ran = import(&all_known, &all);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
     let text = std::fs::read_to_string(made.join("cluster.toml")).unwrap();
     assert_eq!(text, std::fs::read_to_string(all_known.join("expected.toml")).unwrap());
     assert!(lubdub::wire::Keys::load(&made.join("authkeys")).is_ok());
     let modified = |path: &Path| path.metadata().unwrap().modified().unwrap();
     let before = modified(&made.join("authkeys"));
-    let again = import(&all_known, &[".", "--output", output]);
+    let again = import(&all_known, &all);
     assert_eq!((again.code, again.stdout.as_str()), (Some(1), ""), "{again:?}");
     assert!(again.stderr.contains("there already, and nothing is overwritten"), "{again:?}");
     assert_eq!(modified(&made.join("authkeys")), before);

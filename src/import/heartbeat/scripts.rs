@@ -17,11 +17,11 @@ pub(super) enum Script {
     Missing(&'static str, &'static str),
 }
 
-const STORAGE: &str = "no agent of lubdub looks after storage: name an OCF agent that does (in /usr/lib/ocf/resource.d/lubdub), or take the \
+const STORAGE: &str = "no agent of lubdub looks after storage: name an OCF agent that does, linked into /usr/lib/ocf/resource.d/lubdub, or take the \
      block out";
-const SERVICE: &str = "no agent of lubdub runs it: name an OCF agent that does (in /usr/lib/ocf/resource.d/lubdub), or take the block out \
+const SERVICE: &str = "no agent of lubdub runs it: name an OCF agent that does, linked into /usr/lib/ocf/resource.d/lubdub, or take the block out \
      and let systemd run it on every node";
-const NETWORK: &str = "no agent of lubdub does it: name an OCF agent that does (in /usr/lib/ocf/resource.d/lubdub), or take the block out";
+const NETWORK: &str = "no agent of lubdub does it: name an OCF agent that does, linked into /usr/lib/ocf/resource.d/lubdub, or take the block out";
 const LVS: &str = "lubdub does not direct virtual services yet: let systemd run it on every node, and take the block out, or wait";
 const MAIL: &str =
     "lubdub sends no messages: watch the exit code of `lubdub status`, or `lubdub history --json`";

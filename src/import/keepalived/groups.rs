@@ -381,13 +381,13 @@ fn advice(kind: LostKind) -> (&'static str, &'static str, &'static str) {
         LostKind::Routes => (
             "routes",
             "sets the routes that move",
-            "no agent of lubdub moves routes: name an OCF agent that does (in /usr/lib/ocf/resource.d/lubdub), or take the \
+            "no agent of lubdub moves routes: name an OCF agent that does, linked into /usr/lib/ocf/resource.d/lubdub, or take the \
              block out",
         ),
         LostKind::Rules => (
             "rules",
             "sets the routing rules that move",
-            "no agent of lubdub moves routing rules: name an OCF agent that does (in /usr/lib/ocf/resource.d/lubdub), or \
+            "no agent of lubdub moves routing rules: name an OCF agent that does, linked into /usr/lib/ocf/resource.d/lubdub, or \
              take the block out",
         ),
     }
