@@ -522,6 +522,25 @@ fn an_address_goes_in_time_also_when_its_group_is_stopping_or_blocked() {
 }
 
 #[test]
+fn a_wall_clock_that_is_a_year_off_is_told_once_and_moves_nothing() {
+    const YEAR_US: i64 = 31_557_600_000_000;
+    let mut world = pair();
+    for node in [BETA, ALPHA] {
+        world.step_wall_clock(node, YEAR_US);
+        stays(&mut world);
+        // Each node of the other: first that it is off, then that it is right again.
+        let expected = if node == BETA { 2 } else { 4 };
+        assert_eq!(world.tally.of("clock told of"), expected, "{}", world.story());
+    }
+    world.power_off(ALPHA);
+    world.wait_for(millis(2000), "beta takes over", held_by(BETA));
+    world.power_on(ALPHA);
+    world.pass(millis(5000));
+    assert_eq!(world.place_of(WEB), Some(BETA), "{}", world.story());
+    assert_eq!(world.tally.of("clock told of"), 4, "{}", world.story());
+}
+
+#[test]
 fn nothing_comes_after_the_end_of_a_daemon_that_leaves_something_blocked() {
     for seed in 0..10 {
         let mut options = Options::pair(seed * 11);

@@ -15,6 +15,7 @@ use lubdub::wire::{
 
 use crate::audit::Audit;
 use crate::daemon::{Who, words};
+use crate::machine::Machine;
 use crate::options::NAMES;
 use crate::time::Moment;
 use crate::world::World;
@@ -249,6 +250,12 @@ impl World {
                     });
                 }
             }
+            // Late, lost or reordered, no heartbeat may make a right clock look wrong.
+            Event::ClockOffset { apart: true, .. }
+                if self.machines.iter().all(Machine::clock_is_right) =>
+            {
+                self.breach(Audit::Alarm, format!("all clocks are right: {event}"));
+            }
             Event::AgentFailed { then: Recovery::Leave { able_again }, .. } => {
                 // What needs a restart of the daemon is never able again by itself.
                 let able_at = self.now + able_again.unwrap_or(Duration::from_secs(86_400));
@@ -325,6 +332,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::AgentFailed { .. } => "agent failed",
         Event::MonitorSlow { .. } => "monitor slow",
         Event::DiskChanged { .. } => "disk changed",
+        Event::ClockOffset { .. } => "clock told of",
         Event::GroupStopping { because, .. } => match because {
             lubdub::cluster::event::StopReason::Isolated { .. } => "holder let go",
             _ => "group stopping",

@@ -109,6 +109,11 @@ impl Machine {
         (WALL_START_US + now.as_micros()).checked_add_signed(self.wall_offset_us).unwrap()
     }
 
+    /// Its wall clock is so near the world's that no two such are too far apart.
+    pub fn clock_is_right(&self) -> bool {
+        self.wall_offset_us.abs() < 400_000
+    }
+
     pub fn state(&self, resource: ResourceId) -> &State {
         &self.states[&resource]
     }

@@ -104,7 +104,9 @@ impl Door {
             (Mutant::ForgesConsent, Input::Received { heartbeat, .. }) => {
                 self.forge_consent(heartbeat);
             }
-            (Mutant::BelievesReplays, Input::Received { from, heartbeat, .. }) => {
+            (Mutant::BelievesReplays, Input::Received { from, wall_us, heartbeat, .. }) => {
+                // The clock that an old datagram shows would be seen first.
+                heartbeat.header.wall_us = *wall_us;
                 self.freshen(*from, heartbeat);
             }
             _ => {}
