@@ -8,6 +8,7 @@ pub mod event;
 mod group;
 pub mod guard;
 pub mod io;
+mod loss;
 mod node;
 mod outbox;
 mod peer;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::io::Reject;
+use super::loss::{Beats, Share};
 use super::sent::Sent;
 use super::time::Instant;
 use crate::config::{GroupId, LinkId, NodeId, Timing};
@@ -62,6 +63,10 @@ pub(super) struct LinkSight {
     pub(super) answered_at: Option<Instant>,
     pub(super) heard: bool,
     pub(super) hears: bool,
+    /// What of its heartbeats comes.
+    pub(super) way_in: Share,
+    /// How many asks are answered.
+    pub(super) answers: Share,
     /// Since when it is as it is.
     since: Instant,
     /// It was last told to be broken.
@@ -104,6 +109,7 @@ pub(super) struct Life {
     pub(super) clock_offset_us: Option<i64>,
     pub(super) worst_silence: Duration,
     challenge: Option<Nonce>,
+    pub(super) beats: Beats,
 }
 
 impl Life {
@@ -314,6 +320,7 @@ impl Peer {
             clock_offset_us: None,
             worst_silence: Duration::ZERO,
             challenge: None,
+            beats: Beats::default(),
         });
     }
 

@@ -113,6 +113,10 @@ pub struct LinkView {
     pub heard: bool,
     /// The peer hears this node on it.
     pub hears: bool,
+    /// Percent of what the peer sends on it that does not arrive here; `None`: not known (yet).
+    pub lost_in: Option<u8>,
+    /// Percent of what this node sends on it that does not arrive there.
+    pub lost_out: Option<u8>,
 }
 
 /// A ping node, as this node sees it.

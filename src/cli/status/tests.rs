@@ -31,7 +31,7 @@ fn secs(seconds: u64) -> Duration {
 }
 
 fn link(name: &str, heard: bool, hears: bool) -> LinkView {
-    LinkView { name: name.into(), heard, hears }
+    LinkView { name: name.into(), heard, hears, lost_in: Some(0), lost_out: Some(3) }
 }
 
 fn resource(name: &str, agent: &str, state: ResourceState) -> ResourceView {
@@ -311,6 +311,15 @@ fn one_way_link() {
     let mut status = fine();
     peer(&mut status).links = vec![link("lan", true, true), link("private", false, true)];
     check("one_way_link", &status, Exit::Fine);
+}
+
+#[test]
+fn links_that_lose_much() {
+    let mut status = fine();
+    let [lan, private] = peer(&mut status).links.as_mut_slice() else { panic!("two links") };
+    lan.lost_out = Some(31);
+    (private.lost_in, private.lost_out) = (Some(64), Some(20));
+    check("lossy_links", &status, Exit::Fine);
 }
 
 /// Heartbeats get through in one direction only, on all links: the other node sees nothing but silence.

@@ -99,7 +99,7 @@ impl Node {
 
     fn peer_view(&self, peer: &Peer, now: Instant) -> Option<PeerView> {
         let life = peer.life.as_ref()?;
-        let links = self.config.links.iter().zip(&peer.links);
+        let links = self.config.link_ids().zip(&self.config.links).zip(&peer.links);
         let differs =
             life.said.digests.map_or_else(Vec::new, |theirs| self.config.digests.differing(theirs));
         Some(PeerView {
@@ -109,10 +109,15 @@ impl Node {
             round_trip: life.round_trip,
             clock_offset_us: life.clock_offset_us,
             links: links
-                .map(|(link, sight)| LinkView {
-                    name: link.name.clone(),
-                    heard: sight.heard,
-                    hears: sight.hears && peer.is_up(),
+                .map(|((id, link), sight)| {
+                    let (lost_in, lost_out) = peer.lost(id);
+                    LinkView {
+                        name: link.name.clone(),
+                        heard: sight.heard,
+                        hears: sight.hears && peer.is_up(),
+                        lost_in,
+                        lost_out,
+                    }
                 })
                 .collect(),
             differs,
