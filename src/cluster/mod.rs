@@ -11,6 +11,7 @@ mod group;
 pub mod guard;
 pub mod io;
 mod keys;
+mod loss;
 mod node;
 mod outbox;
 mod peer;

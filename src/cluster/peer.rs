@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::clock::PeerClock;
 use super::io::Reject;
+use super::loss::{Beats, Share};
 use super::sent::Sent;
 use super::time::Instant;
 use crate::config::{GroupId, LinkId, NodeId, Timing};
@@ -67,6 +68,10 @@ pub(super) struct LinkSight {
     pub(super) answered_at: Option<Instant>,
     pub(super) heard: bool,
     pub(super) hears: bool,
+    /// What of its heartbeats comes.
+    pub(super) way_in: Share,
+    /// How many asks are answered.
+    pub(super) answers: Share,
     /// Since when it is as it is.
     since: Instant,
     /// It was last told to be broken.
@@ -110,6 +115,7 @@ pub(super) struct Life {
     pub(super) exchange: Option<Duration>,
     pub(super) worst_silence: Duration,
     challenge: Option<Nonce>,
+    pub(super) beats: Beats,
 }
 
 impl Life {
@@ -326,6 +332,7 @@ impl Peer {
             exchange: None,
             worst_silence: Duration::ZERO,
             challenge: None,
+            beats: Beats::default(),
         });
     }
 

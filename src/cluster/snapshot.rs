@@ -127,6 +127,10 @@ pub struct LinkView {
     /// Heartbeats of the peer's present life that this node took from it, answers to its own not among them. Begins
     /// anew with each life.
     pub heartbeats: u64,
+    /// Percent of what the peer sends on it that does not arrive here; `None`: not known (yet).
+    pub lost_in: Option<u8>,
+    /// Percent of what this node sends on it that does not arrive there.
+    pub lost_out: Option<u8>,
 }
 
 /// A ping node, as this node sees it.

@@ -37,6 +37,17 @@ enum Loss {
         /// Their receiver.
         to: String,
     },
+    /// Heartbeats from one node to another on one link, at random.
+    Some {
+        /// The link.
+        link: String,
+        /// Their sender.
+        from: String,
+        /// Their receiver.
+        to: String,
+        /// Of a hundred.
+        percent: u8,
+    },
     /// Frames on one link, at random.
     Percent {
         /// The link.
@@ -237,6 +248,21 @@ impl Switch {
         self.drop_also([Loss::Percent { link: link.to_owned(), percent }])
     }
 
+    /// Drops so many of a hundred heartbeats one way on one link.
+    ///
+    /// # Errors
+    /// [`LabError::ToolMissing`] without `nft`.
+    pub fn lose_one_way(
+        &self,
+        link: &str,
+        from: &str,
+        to: &str,
+        percent: u8,
+    ) -> Result<(), LabError> {
+        let [link, from, to] = [link, from, to].map(str::to_owned);
+        self.drop_also([Loss::Some { link, from, to, percent }])
+    }
+
     /// Ends all loss. Ports that were cut stay cut.
     ///
     /// # Errors
@@ -290,6 +316,10 @@ fn ruleset(losses: &BTreeSet<Loss>) -> String {
             Loss::Heartbeats { link, from, to } => writeln!(
                 text,
                 "    iifname \"{link}.{from}\" oifname \"{link}.{to}\" udp dport {PORT} drop"
+            ),
+            Loss::Some { link, from, to, percent } => writeln!(
+                text,
+                "    iifname \"{link}.{from}\" oifname \"{link}.{to}\" udp dport {PORT} numgen random mod 100 < {percent} drop"
             ),
             Loss::Percent { link, percent } => {
                 writeln!(text, "    iifname \"{link}.*\" numgen random mod 100 < {percent} drop")

@@ -37,7 +37,14 @@ fn ms(millis: u64) -> Duration {
 /// A node's view of a peer that is in this state.
 fn peer(name: &str, state: NodeState, heartbeats: u64) -> NodeView {
     let heard = matches!(state, NodeState::Up | NodeState::Late);
-    let link = |name: &str| LinkView { name: name.into(), heard, hears: heard, heartbeats };
+    let link = |name: &str| LinkView {
+        name: name.into(),
+        heard,
+        hears: heard,
+        heartbeats,
+        lost_in: None,
+        lost_out: None,
+    };
     let view = PeerView {
         phase: Some(Phase::Active),
         silence: if heard { ms(43) } else { ms(1_500) },

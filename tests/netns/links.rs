@@ -89,6 +89,32 @@ fn a_pair_that_is_half_dead_says_so() {
     });
 }
 
+/// Some heartbeats of one node are lost on one link: both name the link and the direction, and only that.
+#[test]
+fn a_link_that_loses_much_is_named() {
+    let plan = pair_over([Carrier::Unicast, Carrier::Multicast]);
+    in_lab("links::a_link_that_loses_much_is_named", plan, |lab| {
+        let _client = lab.begin()?;
+        lab.switch().lose_one_way(PRIVATE, "alpha", "beta", 60)?;
+        is_told(lab, "beta", "% of what alpha sends on it does not reach beta")?;
+        is_told(lab, "alpha", "% of what alpha sends on it does not reach beta")?;
+        for node in lab.nodes() {
+            let page = page(lab, node.name())?;
+            assert!(page.contains("link private to"), "{page}");
+            assert!(!page.contains("link lan to"), "{page}");
+            assert!(!page.contains("of what beta sends"), "{page}");
+        }
+        lab.switch().lose_nothing()?;
+        for node in lab.nodes() {
+            wait_for(&format!("{} sees no loss", node.name()), PATIENCE, || {
+                Ok(!page(lab, node.name())?.contains("half-dead"))
+            })?;
+        }
+        assert_never_moved(lab, "alpha");
+        Ok(())
+    });
+}
+
 #[test]
 fn a_unicast_link_survives_its_interface() {
     survives_its_interface("links::a_unicast_link_survives_its_interface", Carrier::Unicast);
@@ -295,12 +321,16 @@ fn waits_for_something(lab: &Lab) -> Result<(), LabError> {
     is_told(lab, "beta", "link private cannot be used on this node: ")
 }
 
-/// What `lubdub status` prints on a node holds these words, wherever its lines are broken.
+/// What `lubdub status` prints on a node holds these words.
 fn is_told(lab: &Lab, node: &str, words: &str) -> Result<(), LabError> {
     wait_for(&format!("status of {node} tells: {words}"), PATIENCE, || {
-        let output = lab.node(node)?.lubdub(&["status"])?;
-        let page = String::from_utf8_lossy(&output.stdout);
-        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
-        Ok(page.contains(words.trim_end()))
+        Ok(page(lab, node)?.contains(words.trim_end()))
     })
+}
+
+/// What `lubdub status` prints on a node, as one line.
+fn page(lab: &Lab, node: &str) -> Result<String, LabError> {
+    let output = lab.node(node)?.lubdub(&["status"])?;
+    let page = String::from_utf8_lossy(&output.stdout);
+    Ok(page.split_whitespace().collect::<Vec<_>>().join(" "))
 }

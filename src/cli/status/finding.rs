@@ -6,7 +6,7 @@ use crate::cli::view::{self, Place};
 use crate::cluster::guard::{Doubt, GuardLevel};
 use crate::cluster::io::Reject;
 use crate::cluster::placement::Reason;
-use crate::cluster::snapshot::{GroupView, NodeState, NodeView, PeerView, Snapshot};
+use crate::cluster::snapshot::{GroupView, LinkView, NodeState, NodeView, PeerView, Snapshot};
 use crate::cluster::{ClockOffset, DoubtAbout, Span};
 use crate::control::Status;
 use crate::wire::Phase;
@@ -344,7 +344,10 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
     let doubled = snapshot.nodes.iter().any(|node| node.doubled);
     for link in peer.links.iter().filter(|_| !doubled) {
         let (broken, todo) = match (link.heard, link.hears) {
-            (true, true) => continue,
+            (true, true) => {
+                found.extend(lossy(snapshot, name, link));
+                continue;
+            }
             (false, false) => (
                 "down".to_owned(),
                 "look at cable, switch and firewall (UDP) on this path".to_owned(),
@@ -404,6 +407,26 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
         );
     }
     found
+}
+
+/// From this loss on a link is worth a warning: more than the edges of a figure make.
+const LOSSY_PERCENT: u8 = 20;
+
+/// A link that works, badly, and in which direction.
+fn lossy(snapshot: &Snapshot, name: &str, link: &LinkView) -> Option<Finding> {
+    let me = snapshot.node.as_str();
+    let ways = [(link.lost_in, name, me), (link.lost_out, me, name)];
+    let ways: Vec<String> = ways
+        .into_iter()
+        .filter_map(|(lost, from, to)| {
+            let lost = lost.filter(|lost| *lost >= LOSSY_PERCENT)?;
+            Some(format!("{lost} % of what {from} sends on it does not reach {to}"))
+        })
+        .collect();
+    let what = format!("link {} to {name} is half-dead: {}", link.name, ways.join(", "));
+    let finding =
+        Finding::warning(what).todo("look at cable, duplex, switch and load on this path");
+    (!ways.is_empty()).then_some(finding)
 }
 
 /// What to look for where a node does not hear another one that is known to speak.

@@ -37,7 +37,8 @@ fn key(id: u8) -> KeyId {
 }
 
 fn link(name: &str, heard: bool, hears: bool) -> LinkView {
-    LinkView { name: name.into(), heard, hears, heartbeats: 1_042 }
+    let (lost_in, lost_out) = (Some(0), Some(3));
+    LinkView { name: name.into(), heard, hears, heartbeats: 1_042, lost_in, lost_out }
 }
 
 fn resource(name: &str, agent: &str, state: ResourceState) -> ResourceView {
@@ -322,6 +323,15 @@ fn one_way_link() {
     let mut status = fine();
     peer(&mut status).links = vec![link("lan", true, true), link("private", false, true)];
     check("one_way_link", &status, Exit::Fine);
+}
+
+#[test]
+fn links_that_lose_much() {
+    let mut status = fine();
+    let [lan, private] = peer(&mut status).links.as_mut_slice() else { panic!("two links") };
+    lan.lost_out = Some(31);
+    (private.lost_in, private.lost_out) = (Some(64), Some(20));
+    check("lossy_links", &status, Exit::Fine);
 }
 
 /// Heartbeats get through in one direction only, on all links: the other node sees nothing but silence.

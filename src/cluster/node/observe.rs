@@ -132,6 +132,7 @@ impl Node {
                 return self.refuse(why, self.config.node(from).name.clone());
             }
         };
+        peer.count(link, heartbeat);
         self.news |= new_life;
         if header.flags.ask && !header.flags.answer {
             self.answer(link, from);

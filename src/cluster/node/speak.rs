@@ -93,14 +93,13 @@ impl Node {
         let heard: Vec<LinkId> = self.config.link_ids().filter(heard).collect();
         self.beats = self.beats.wrapping_add(1);
         let asks = heard.get(self.beats % heard.len().max(1)).copied();
+        let asks = asks.filter(|_| purpose == Purpose::Beat);
+        if let Some(link) = asks {
+            self.peers.iter_mut().for_each(|peer| peer.asked(link));
+        }
         for link in self.config.link_ids() {
-            let asks = purpose == Purpose::Beat && Some(link) == asks;
-            self.send(
-                link,
-                Destination::All,
-                if asks { Purpose::Ask } else { purpose },
-                report.clone(),
-            );
+            let purpose = if Some(link) == asks { Purpose::Ask } else { purpose };
+            self.send(link, Destination::All, purpose, report.clone());
         }
     }
 

@@ -112,7 +112,7 @@ impl Node {
 
     fn peer_view(&self, peer: &Peer, now: Instant) -> Option<PeerView> {
         let life = peer.life.as_ref()?;
-        let links = self.config.links.iter().zip(&peer.links);
+        let links = self.config.link_ids().zip(&self.config.links).zip(&peer.links);
         let clock = peer.clock.measured();
         let differs =
             life.said.digests.map_or_else(Vec::new, |theirs| self.config.digests.differing(theirs));
@@ -125,11 +125,16 @@ impl Node {
             clock_error_us: clock.map(|measured| measured.error_us),
             clock_apart: peer.clock.is_apart(),
             links: links
-                .map(|(link, sight)| LinkView {
-                    name: link.name.clone(),
-                    heard: sight.heard,
-                    hears: sight.hears && peer.is_up(),
-                    heartbeats: sight.heartbeats,
+                .map(|((id, link), sight)| {
+                    let (lost_in, lost_out) = peer.lost(id);
+                    LinkView {
+                        name: link.name.clone(),
+                        heard: sight.heard,
+                        hears: sight.hears && peer.is_up(),
+                        heartbeats: sight.heartbeats,
+                        lost_in,
+                        lost_out,
+                    }
                 })
                 .collect(),
             differs,
