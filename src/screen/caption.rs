@@ -116,6 +116,7 @@ fn past_deadtime(silence: Duration, deadtime: Duration) -> String {
 }
 
 /// What one event adds. `earlier`: what was told before it.
+#[expect(clippy::too_many_lines, reason = "a table: a clause for each event")]
 fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
     let one = |clause: String| vec![clause];
     match event {

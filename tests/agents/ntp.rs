@@ -248,6 +248,7 @@ fn timesyncd_is_asked() {
 
 /// What is not in Debian any more, and what no daemon should say.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table: answers and what is read in them")]
 fn answers_are_read_with_care() {
     let host = host();
     let bin = host.dir.path().join("bin");

@@ -218,9 +218,10 @@ fn with_intruder(test: &str, carrier: Carrier, change: (&str, &str), name: &str,
             } else {
                 pair.clone()
             };
-            fs::write(node.etc().join("cluster.toml"), text).unwrap();
+            let path = node.etc().join("cluster.toml");
+            fs::write(&path, text).map_err(|source| LabError::File { path, source })?;
         }
-        let [alpha, beta, gamma] = lab.nodes() else { panic!("three nodes") };
+        let (alpha, beta, gamma) = (lab.node("alpha")?, lab.node("beta")?, lab.node("gamma")?);
         alpha.start_daemon()?;
         beta.start_daemon()?;
         wait_for("alpha has the address", PATIENCE, || Ok(lab.kernels().only_holder_is("alpha")))?;

@@ -485,7 +485,10 @@ fn refused(snapshot: &Snapshot) -> Vec<Finding> {
     found
         .map(|(why, count)| {
             let finding = Finding::warning(format!("datagrams refused, {why}: {count}"));
-            why.remedy().map_or(finding.clone(), |remedy| finding.todo(remedy))
+            match why.remedy() {
+                Some(remedy) => finding.todo(remedy),
+                None => finding,
+            }
         })
         .collect()
 }

@@ -58,6 +58,7 @@ fn a_group_link_may_be_found_by_address() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table: a file and what is wrong with it")]
 fn what_is_wrong_with_a_group_link_is_told() {
     for (link, alpha, wanted) in [
         (

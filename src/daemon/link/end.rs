@@ -174,7 +174,7 @@ impl End {
             }
             // The others see from the echoes whom it is for.
             Cast::Multicast { .. } | Cast::Broadcast { .. } => {
-                send(&mut self.outlet, local.address)
+                send(&mut self.outlet, local.address);
             }
         }
         if failed {
@@ -244,7 +244,7 @@ impl End {
     }
 
     pub(super) fn state(&self) -> LinkState {
-        let whole = self.closed.as_ref().or(self.idle.as_ref()).or(self.outlet.obstacle());
+        let whole = self.closed.as_ref().or(self.idle.as_ref()).or_else(|| self.outlet.obstacle());
         let obstacle = whole.or_else(|| self.targets.iter().find_map(Target::obstacle));
         obstacle.map_or(LinkState::Up, |obstacle| LinkState::Waiting(obstacle.to_string()))
     }
@@ -340,7 +340,7 @@ impl Target {
     }
 
     fn obstacle(&self) -> Option<&Obstacle> {
-        self.closed.as_ref().or(self.outlet.obstacle())
+        self.closed.as_ref().or_else(|| self.outlet.obstacle())
     }
 }
 

@@ -12,12 +12,12 @@ fn is_about_clocks(event: &Event) -> bool {
 fn said(pair: &Pair, node: usize) -> Vec<(i64, bool)> {
     let events = pair.events.iter().filter(|(at, ..)| *at == node);
     events
-        .filter_map(|(.., event)| match event {
-            Event::ClockOffset { offset_us, apart, .. } => Some((*offset_us, *apart)),
-            event => {
-                assert!(!is_about_clocks(event));
-                None
+        .filter_map(|(.., event)| {
+            if let Event::ClockOffset { offset_us, apart, .. } = event {
+                return Some((*offset_us, *apart));
             }
+            assert!(!is_about_clocks(event));
+            None
         })
         .collect()
 }
@@ -73,9 +73,8 @@ fn life_of_a_pair(steps_us: [[i64; 2]; 4]) -> (Vec<(usize, Output)>, usize) {
     next(&mut pair);
     pair.run(2000);
     assert_eq!(pair.holders(), [0]);
-    let others = |(_, output): &(usize, Output)| match output {
-        Output::Emit(event) => !is_about_clocks(event),
-        _ => true,
+    let others = |(_, output): &(usize, Output)| {
+        if let Output::Emit(event) = output { !is_about_clocks(event) } else { true }
     };
     (pair.outputs.into_iter().filter(others).collect(), pair.sent)
 }

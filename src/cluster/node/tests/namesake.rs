@@ -32,11 +32,14 @@ fn boot(three: &mut Pair) {
 }
 
 fn knows(three: &Pair, node: usize, wanted: bool) -> bool {
-    let told = three.events.iter().filter_map(|(at, _, event)| match event {
-        Event::Namesakes { lives, .. } if *at == node => Some(*lives),
-        _ => None,
+    let told = three.events.iter().rev().find_map(|(at, _, event)| {
+        if let Event::Namesakes { lives, .. } = event {
+            (*at == node).then_some(*lives)
+        } else {
+            None
+        }
     });
-    told.last() == Some(wanted)
+    told == Some(wanted)
 }
 
 /// Every millisecond, since what must not be may be short.
