@@ -8,12 +8,15 @@
 //!                         └ Left            any round trip ◀────────── Dead
 //! ```
 
+mod sight;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub(super) use self::sight::LinkSight;
 use super::clock::PeerClock;
 use super::io::Reject;
-use super::loss::{Beats, Share};
+use super::loss::Beats;
 use super::sent::Sent;
 use super::time::Instant;
 use crate::config::{GroupId, LinkId, NodeId, Timing};
@@ -55,38 +58,6 @@ pub(super) struct Said {
     pub(super) unknown_version: Option<u16>,
     /// The key that signed the newest of them.
     pub(super) key: Option<KeyId>,
-}
-
-/// One link to a peer.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct LinkSight {
-    heard_at: Option<Instant>,
-    /// When something authentic came of a life that has not proved itself.
-    glimpsed_at: Option<Instant>,
-    /// Heartbeats of this life that counted; answers are none.
-    pub(super) heartbeats: u64,
-    pub(super) answered_at: Option<Instant>,
-    pub(super) heard: bool,
-    pub(super) hears: bool,
-    /// What of its heartbeats comes.
-    pub(super) way_in: Share,
-    /// How many asks are answered.
-    pub(super) answers: Share,
-    /// Since when it is as it is.
-    since: Instant,
-    /// It was last told to be broken.
-    told_broken: bool,
-}
-
-impl LinkSight {
-    fn works(&self) -> bool {
-        self.heard && self.hears
-    }
-
-    /// When it is to be told that it broke, if it goes on like this: one direction may lag behind the other for a while.
-    fn broken_from(&self, deadtime: Duration) -> Option<Instant> {
-        (!self.works() && !self.told_broken).then(|| self.since + deadtime)
-    }
 }
 
 /// The life that proved itself.

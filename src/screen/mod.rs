@@ -1,7 +1,7 @@
 //! The live screen: nodes as boxes, heartbeats as pulses between them, what a client saw, what happened and why. `lubdub
 //! demo` and `lubdub status --watch` both draw with it.
 //!
-//! It owns what is seen: [`Model`] takes in snapshots, events and a client's answers, [`draw`] makes a frame of it, and
+//! It owns what is seen: [`Model`] takes in snapshots, events and a client's answers, [`draw()`] makes a frame of it, and
 //! both are pure. [`Screen`] owns the terminal's modes, [`Poller`] asks one daemon at an interval. It must not change
 //! anything on a node, and makes up nothing: whoever drives it (`lab::demo`, `cli::status`) says what a key does.
 //!
