@@ -85,7 +85,7 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         Verb::ConfirmDead { node, yes, patience } => {
             wish::confirm_dead(&mut connect()?, node, yes, patience.timeout)
         }
-        Verb::Check(args) => check::check(&args),
+        Verb::Check(args) => check::check(&args, &arguments.socket),
         Verb::Keygen(args) => {
             let text = Keys::generate().map_err(|error| {
                 Failure::Failed(format!("the kernel has no random numbers: {error}"))

@@ -17,6 +17,7 @@ pub mod packet;
 mod readiness;
 pub mod realtime;
 pub mod store;
+pub mod survey;
 
 use std::io;
 use std::path::PathBuf;

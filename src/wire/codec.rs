@@ -14,7 +14,7 @@ pub const MAX_DATAGRAM: usize = 1200;
 /// Bytes of the smallest: a header without echoes, an empty body, the tag.
 pub const MIN_DATAGRAM: usize = FIXED_LEN + TAG_LEN;
 
-const TAG_LEN: usize = 32;
+pub(super) const TAG_LEN: usize = 32;
 
 /// Why a heartbeat cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -94,17 +94,28 @@ pub fn open(datagram: &[u8], keys: &Keys, cluster: ClusterTag) -> Result<Heartbe
     if datagram.len() < MIN_DATAGRAM || datagram.len() > MAX_DATAGRAM {
         return Err(OpenError::Malformed);
     }
-    let prefix = Prefix::read(datagram).ok_or(OpenError::Malformed)?;
+    let prefix = Prefix::read(header::MAGIC, datagram).ok_or(OpenError::Malformed)?;
+    let signed = verify(datagram, prefix, keys, cluster)?;
+    decode(signed).ok_or(OpenError::Malformed)
+}
+
+/// The part of a datagram that its tag covers, if the tag is right.
+pub(super) fn verify<'d>(
+    datagram: &'d [u8],
+    prefix: Prefix,
+    keys: &Keys,
+    cluster: ClusterTag,
+) -> Result<&'d [u8], OpenError> {
     if prefix.cluster != cluster {
         return Err(OpenError::ForeignCluster);
     }
     let mac = keys.mac(prefix.key, cluster).ok_or(OpenError::UnknownKey { id: prefix.key })?;
     let (signed, tag) = datagram.split_last_chunk::<TAG_LEN>().ok_or(OpenError::Malformed)?;
     mac.chain_update(signed).verify_slice(tag).map_err(|_mac_error| OpenError::BadTag)?;
-    decode(signed).ok_or(OpenError::Malformed)
+    Ok(signed)
 }
 
-fn sign(datagram: &mut Vec<u8>, mac: Hmac<Sha256>) {
+pub(super) fn sign(datagram: &mut Vec<u8>, mac: Hmac<Sha256>) {
     let tag = mac.chain_update(&datagram).finalize().into_bytes();
     datagram.extend_from_slice(&tag);
 }

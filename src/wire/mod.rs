@@ -6,10 +6,14 @@ mod codec;
 mod header;
 mod keys;
 mod message;
+mod survey;
 mod window;
 
 pub use codec::{MAX_DATAGRAM, MIN_DATAGRAM, OpenError, SealError, open, seal};
 pub use header::MAGIC;
 pub use keys::{KeyId, Keys, KeysError, LoadError};
 pub use message::*;
+pub use survey::{
+    SURVEY_MAGIC, Survey, SurveyHeard, SurveyRole, is_survey, open_survey, seal_survey,
+};
 pub use window::Window;

@@ -20,7 +20,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::end::Obstacle;
-use crate::wire::{ClusterTag, MAGIC, MAX_DATAGRAM, MIN_DATAGRAM};
+use crate::wire::{ClusterTag, MAGIC, MAX_DATAGRAM, MIN_DATAGRAM, SURVEY_MAGIC};
 
 /// What a peer may send while this daemon stands still, bytes of kernel memory (the kernel takes twice as many, and takes
 /// them only when they are needed). Measured: 2,500 usual heartbeats or 900 of the longest. At a keepalive of 10 ms, with
@@ -222,8 +222,8 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::from(*address)))
 }
 
-/// A filter that lets through what has the length, magic and cluster of a heartbeat (linux/filter.h; a UDP socket's
-/// filter sees the UDP header first). What it refuses counts as dropped.
+/// A filter that lets through what has the length, magic and cluster of a heartbeat or a survey (linux/filter.h; a UDP
+/// socket's filter sees the UDP header first). What it refuses counts as dropped.
 fn filter(cluster: ClusterTag) -> Vec<SockFilter> {
     const LOAD_LENGTH: u16 = 0x80; // BPF_LD | BPF_W | BPF_LEN
     const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -234,8 +234,7 @@ fn filter(cluster: ClusterTag) -> Vec<SockFilter> {
     const UDP_HEADER: u32 = 8;
     const REFUSE: SockFilter = SockFilter::new(RETURN, 0, 0, 0);
 
-    let expected = [MAGIC.as_slice(), cluster.0.as_slice()].concat();
-    let (words, _none_left) = expected.as_chunks::<4>();
+    let (words, _none_left) = cluster.0.as_chunks::<4>();
     // Each test jumps over the refusal behind it.
     let mut program = vec![
         SockFilter::new(LOAD_LENGTH, 0, 0, 0),
@@ -243,8 +242,12 @@ fn filter(cluster: ClusterTag) -> Vec<SockFilter> {
         REFUSE,
         SockFilter::new(IF_GREATER, 0, 1, UDP_HEADER + LONGEST),
         REFUSE,
+        SockFilter::new(LOAD_WORD, 0, 0, UDP_HEADER),
+        SockFilter::new(IF_EQUAL, 2, 0, u32::from_be_bytes(MAGIC)),
+        SockFilter::new(IF_EQUAL, 1, 0, u32::from_be_bytes(SURVEY_MAGIC)),
+        REFUSE,
     ];
-    for (offset, word) in (UDP_HEADER..).step_by(4).zip(words) {
+    for (offset, word) in (UDP_HEADER + 4..).step_by(4).zip(words) {
         program.push(SockFilter::new(LOAD_WORD, 0, 0, offset));
         program.push(SockFilter::new(IF_EQUAL, 1, 0, u32::from_be_bytes(*word)));
         program.push(REFUSE);
