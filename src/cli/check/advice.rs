@@ -348,11 +348,8 @@ mod tests {
             clock_offset_us: Some(-900_000),
         };
         let links = vec![link("lan", "10.0.0.2"), link("private", "10.0.1.2")];
-        let address = crate::config::Address {
-            ip: "10.0.0.100".parse().unwrap(),
-            prefix: 24,
-            interface: None,
-        };
+        let address =
+            config::Address { ip: "10.0.0.100".parse().unwrap(), prefix: 24, interface: None };
         Findings {
             peers: vec![PeerFinding { name: "beta".to_owned(), facts: Some(facts), links }],
             ping: vec![("10.0.0.254".parse().unwrap(), PingFinding::Answers)],
@@ -395,7 +392,7 @@ mod tests {
         findings
     }
 
-    fn with_facts(change: impl FnOnce(&mut PeerFacts)) -> Findings {
+    fn with_facts(change: impl FnMut(&mut PeerFacts)) -> Findings {
         let mut findings = fine();
         findings.peers[0].facts.iter_mut().for_each(change);
         findings

@@ -320,7 +320,7 @@ mod tests {
         let lan_only = || vec![heard(0, at(0), 0)];
         sights.take(at(100), 0, (BETA, LAN), &config, &says(SurveyRole::Asks, lan_only()));
         let settled = at(100) + SETTLE;
-        assert!(!sights.is_over(settled - Duration::from_millis(1), deadline));
+        assert!(!sights.is_over(settled.saturating_sub(Duration::from_millis(1)), deadline));
         sights.take(settled, 0, (BETA, LAN), &config, &says(SurveyRole::Done, lan_only()));
         assert!(!sights.is_over(settled, deadline));
         assert!(sights.is_over(settled + LAST_WORDS, deadline));
