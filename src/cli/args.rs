@@ -48,7 +48,7 @@ pub(super) struct Arguments {
 pub(super) enum Verb {
     /// Run the daemon in the foreground
     Run(RunArgs),
-    /// Check the configuration, the keys, the agents that it names and their parameters
+    /// Check the configuration, the keys, the agents that it names and their parameters; with --peer the other nodes too
     Check(CheckArgs),
     /// Write an authkeys file with a fresh random key, or take a step of a change of keys
     Keygen(KeygenArgs),
@@ -161,6 +161,13 @@ pub(super) struct CheckArgs {
     /// The shared keys
     #[arg(long, value_name = "FILE", default_value = DEFAULT_AUTHKEYS)]
     pub(super) authkeys: PathBuf,
+    /// Before the first start, on all nodes at about the same time: test links, keys, clocks, ping nodes and addresses.
+    /// Nothing is started, and a daemon that runs on another node does nothing about it but answer
+    #[arg(long)]
+    pub(super) peer: bool,
+    /// How long the other nodes are waited for
+    #[arg(long, requires = "peer", value_name = "SECONDS", default_value = "60s", value_parser = seconds)]
+    pub(super) wait: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,8 @@
 //! `lubdub check`: the configuration as every node reads it, the keys, and on the machine that is one of the nodes its
-//! agents, interfaces and addresses too.
+//! agents, interfaces and addresses too; with `--peer` what the nodes hear of each other.
+
+mod advice;
+mod peer;
 
 use std::io;
 use std::path::Path;
@@ -15,7 +18,7 @@ use crate::daemon::netlink::{Netlink, NetlinkError};
 use crate::wire::{Keys, LoadError};
 
 /// Check everything, and tell all that is wrong at once.
-pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+pub(super) fn check(args: &CheckArgs, socket: &Path) -> Result<Exit, Failure> {
     let wrong = |error: config::ConfigErrors| Failure::Usage(error.to_string());
     let name = args.config.display();
     let file = config::read(&args.config).map_err(wrong)?;
@@ -30,6 +33,12 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     };
     let Some(node) = node else {
         let nodes: Vec<&str> = file.nodes().collect();
+        if args.peer {
+            return Err(Failure::Usage(format!(
+                "this machine is none of the nodes ({}): say with --node which one it is",
+                nodes.join(", ")
+            )));
+        }
         output::say(&format!(
             "this machine is none of the nodes ({}), so its agents were not asked; --node says which one it is",
             nodes.join(", ")
@@ -44,7 +53,20 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     for warning in elsewhere {
         output::say(&format!("{name}: warning: {warning}"));
     }
-    report(&args.config, &config, &problems)
+    if !args.peer {
+        return report(&args.config, &config, &problems);
+    }
+    // What keeps nobody from being heard is told, and the other nodes are not kept waiting for it.
+    let here = match report(&args.config, &config, &problems) {
+        Err(Failure::Usage(text)) => {
+            output::say(&text);
+            Exit::Usage
+        }
+        here => here?,
+    };
+    let keys = Keys::load(&args.authkeys).map_err(|error| Failure::Usage(error.to_string()))?;
+    let peers = peer::check(&config, &keys, socket, args.wait)?;
+    Ok(if here == Exit::Fine { peers } else { here })
 }
 
 /// What `lubdub run` would say of the keys. Where another configuration than this machine's own is checked there may be

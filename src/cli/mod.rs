@@ -87,7 +87,7 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         Verb::ConfirmDead { node, yes, patience } => {
             wish::confirm_dead(&mut connect()?, node, yes, patience.timeout)
         }
-        Verb::Check(args) => check::check(&args),
+        Verb::Check(args) => check::check(&args, &arguments.socket),
         Verb::Keygen(args) => keygen::keygen(&args),
         Verb::Reload => reload::reload(&mut connect()?),
         Verb::Import(args) => import::import(&args),

@@ -72,6 +72,13 @@ pub(super) fn say(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
+/// Show the operator something that the next such line replaces; empty: nothing any more. Only where stderr is a terminal.
+pub(super) fn passing(text: &str) {
+    let mut err = io::stderr().lock();
+    // EL, erase in line (ECMA-48). Where stderr is closed there is nobody to tell that telling failed.
+    drop(write!(err, "\r\x1b[K{text}").and_then(|()| err.flush()));
+}
+
 /// Break text at spaces into lines of at most `width` characters; a longer word has a line of its own.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();

@@ -13,20 +13,21 @@ use super::address::{Addresses, Finding};
 use super::clock::{Alarm, Clock};
 use super::exec::Executor;
 use super::icmp::Pinger;
-use super::link::Links;
+use super::link::{Datagram, Links};
 use super::log::Log;
 use super::metrics::{Ask, Metrics};
 use super::netlink::{News, Watcher};
 use super::notify::Notifier;
 use super::reload::{Asker, Files, Reading, Reloader};
 use super::store::Store;
+use super::survey::answer::{Reply, Responder};
 use super::{RunError, realtime, system};
 use crate::agent::Agents;
 use crate::cluster::Node;
-use crate::cluster::io::{Input, LinkState};
+use crate::cluster::io::{Destination, Input, LinkState};
 use crate::config::{Config, LinkId};
 use crate::control::{Answer, Call, DaemonFacts, KeyIds, Request, Server, Status, rfc3339};
-use crate::wire::{Incarnation, Keys};
+use crate::wire::{Incarnation, Keys, is_survey};
 
 /// Datagrams that are read in one go.
 const BATCH: usize = 64;
@@ -71,6 +72,7 @@ pub(super) struct EventLoop {
     pub(super) store: Store,
     pub(super) notifier: Notifier,
     pub(super) exiting: bool,
+    responder: Responder,
     watcher: Watcher,
     alarm: Alarm,
     reloader: Reloader,
@@ -121,6 +123,7 @@ impl EventLoop {
             store: opened.store,
             notifier,
             exiting: false,
+            responder: Responder::new(incarnation),
             watcher: Watcher::open()?,
             alarm: Alarm::new(clock).map_err(system("cannot make a timer"))?,
             terminate: catch(SignalKind::terminate())?,
@@ -179,6 +182,10 @@ impl EventLoop {
             let more = batch.len() == BATCH;
             let wall_us = self.clock.unix_us();
             for datagram in batch {
+                if is_survey(&datagram.bytes) {
+                    self.answer_survey(&datagram, wall_us);
+                    continue;
+                }
                 let (link, source) = (datagram.link, datagram.source);
                 let me = self.incarnation;
                 let input = datagram.into_input(&self.config, me, &self.keys, wall_us);
@@ -225,6 +232,20 @@ impl EventLoop {
             self.node.handle_timeout(self.clock.now());
             self.drain_outputs();
             self.drain_inbox();
+        }
+    }
+
+    /// A node on which `check --peer` looks round asks what is heard of it. The core has no part in that.
+    fn answer_survey(&mut self, datagram: &Datagram, wall_us: u64) {
+        let now = self.clock.now();
+        match self.responder.reply(now, wall_us, datagram, &self.config, &self.keys) {
+            Reply::Send(node, answer) => {
+                for link in self.config.link_ids() {
+                    self.links.send(link, Destination::Node(node), &answer);
+                }
+            }
+            Reply::Refused(input) => self.hand_in(input),
+            Reply::Silence => {}
         }
     }
 

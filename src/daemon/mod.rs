@@ -19,6 +19,7 @@ mod readiness;
 pub mod realtime;
 mod reload;
 pub mod store;
+pub mod survey;
 
 use std::io;
 use std::path::PathBuf;

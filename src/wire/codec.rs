@@ -6,7 +6,7 @@ use sha2::Sha256;
 use thiserror::Error;
 
 use super::header::{self, FIXED_LEN, Frame, Prefix, Unwritable};
-use super::{Body, ClusterTag, Header, Heartbeat, KeyId, Keys, body};
+use super::{Body, ClusterTag, Header, Heartbeat, KeyId, Keys, SURVEY_MAGIC, body};
 
 /// Bytes of the largest datagram (its UDP payload): no link has to fragment it, nor a tunnel that the link goes through.
 pub const MAX_DATAGRAM: usize = 1200;
@@ -14,7 +14,7 @@ pub const MAX_DATAGRAM: usize = 1200;
 /// Bytes of the smallest: a header without echoes, an empty body, the tag.
 pub const MIN_DATAGRAM: usize = FIXED_LEN + TAG_LEN;
 
-const TAG_LEN: usize = 32;
+pub(super) const TAG_LEN: usize = 32;
 
 /// Why a heartbeat cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -103,7 +103,19 @@ pub fn open(datagram: &[u8], keys: &Keys, cluster: ClusterTag) -> Result<Opened,
     if datagram.len() < MIN_DATAGRAM || datagram.len() > MAX_DATAGRAM {
         return Err(OpenError::Malformed);
     }
-    let prefix = Prefix::read(datagram).ok_or(OpenError::Malformed)?;
+    let prefix = Prefix::read(header::MAGIC, datagram).ok_or(OpenError::Malformed)?;
+    let (key, signed) = verify(datagram, prefix, keys, cluster)?;
+    let heartbeat = decode(signed).ok_or(OpenError::Malformed)?;
+    Ok(Opened { key, heartbeat })
+}
+
+/// The key of a datagram's tag, and what the tag covers, if it is right.
+pub(super) fn verify<'d>(
+    datagram: &'d [u8],
+    prefix: Prefix,
+    keys: &Keys,
+    cluster: ClusterTag,
+) -> Result<(KeyId, &'d [u8]), OpenError> {
     if prefix.cluster != cluster {
         return Err(OpenError::ForeignCluster);
     }
@@ -111,17 +123,18 @@ pub fn open(datagram: &[u8], keys: &Keys, cluster: ClusterTag) -> Result<Opened,
         keys.mac(prefix.key, cluster).ok_or(OpenError::UnknownKey { id: prefix.key })?;
     let (signed, tag) = datagram.split_last_chunk::<TAG_LEN>().ok_or(OpenError::Malformed)?;
     mac.chain_update(signed).verify_slice(tag).map_err(|_mac_error| OpenError::BadTag)?;
-    let heartbeat = decode(signed).ok_or(OpenError::Malformed)?;
-    Ok(Opened { key, heartbeat })
+    Ok((key, signed))
 }
 
 /// The cluster that a datagram names, if it looks like one of lubdub's. Anybody can have written that.
 #[must_use]
 pub fn cluster_of(datagram: &[u8]) -> Option<ClusterTag> {
-    Prefix::read(datagram).map(|prefix| prefix.cluster)
+    let heartbeat = || Prefix::read(header::MAGIC, datagram);
+    let prefix = heartbeat().or_else(|| Prefix::read(SURVEY_MAGIC, datagram));
+    prefix.map(|prefix| prefix.cluster)
 }
 
-fn sign(datagram: &mut Vec<u8>, mac: Hmac<Sha256>) {
+pub(super) fn sign(datagram: &mut Vec<u8>, mac: Hmac<Sha256>) {
     let tag = mac.chain_update(&datagram).finalize().into_bytes();
     datagram.extend_from_slice(&tag);
 }

@@ -57,10 +57,13 @@ pub(super) struct Prefix {
 }
 
 impl Prefix {
+    /// Magic, cluster and key id.
+    pub(super) const LEN: usize = 21;
+
     /// `None`: too short, or another magic.
-    pub(super) fn read(datagram: &[u8]) -> Option<Self> {
+    pub(super) fn read(magic: [u8; 4], datagram: &[u8]) -> Option<Self> {
         let mut reader = Reader(datagram);
-        if reader.array()? != MAGIC {
+        if reader.array()? != magic {
             return None;
         }
         Some(Self { cluster: ClusterTag(reader.array()?), key: reader.u8()? })
@@ -112,8 +115,8 @@ pub(super) fn write(header: &Header, frame: Frame, out: &mut Vec<u8>) -> Result<
 
 /// Reads a header, and hands back what follows it. `None`: a field that makes no sense, or too short.
 pub(super) fn read(bytes: &[u8]) -> Option<(Header, Frame, &[u8])> {
-    let prefix = Prefix::read(bytes)?;
-    let mut reader = Reader(bytes.get(PREFIX_LEN..)?);
+    let prefix = Prefix::read(MAGIC, bytes)?;
+    let mut reader = Reader(bytes.get(Prefix::LEN..)?);
     let flags = flags_from_bits(reader.u8()?);
     let body_version = reader.u16()?;
     let sender = NodeTag(reader.u64()?);
@@ -138,9 +141,6 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Header, Frame, &[u8])> {
     };
     Some((header, Frame { prefix, body_version, body_len }, reader.0))
 }
-
-/// Magic, cluster and key id.
-const PREFIX_LEN: usize = 21;
 
 fn count<T>(list: &[T]) -> Result<u8, Unwritable> {
     u8::try_from(list.len()).map_err(|_too_many| Unwritable::TooMany)
@@ -197,22 +197,22 @@ fn write_record(record: &GuardRecord, out: &mut Vec<u8>) -> Result<(), Unwritabl
 
 /// The bytes not yet read. Every method takes its bytes from the front; `None`: there are not enough, or they make no
 /// sense.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*array)
     }
 
-    fn slice(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(super) fn slice(&mut self, len: usize) -> Option<&'a [u8]> {
         let (slice, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(slice)
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub(super) fn u8(&mut self) -> Option<u8> {
         self.array().map(u8::from_be_bytes)
     }
 
@@ -220,15 +220,15 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    fn incarnation(&mut self) -> Option<Incarnation> {
+    pub(super) fn incarnation(&mut self) -> Option<Incarnation> {
         self.u64().filter(|number| *number != 0).map(Incarnation)
     }
 

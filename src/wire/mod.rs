@@ -6,10 +6,14 @@ mod codec;
 mod header;
 mod keys;
 mod message;
+mod survey;
 mod window;
 
 pub use codec::{MAX_DATAGRAM, MIN_DATAGRAM, OpenError, Opened, SealError, cluster_of, open, seal};
 pub use header::MAGIC;
 pub use keys::{EditError, KeyId, Keys, KeysChange, KeysError, LoadError, NoKeyId};
 pub use message::*;
+pub use survey::{
+    SURVEY_MAGIC, Survey, SurveyHeard, SurveyRole, is_survey, open_survey, seal_survey,
+};
 pub use window::Window;

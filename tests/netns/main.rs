@@ -4,6 +4,7 @@
 //! Each test runs in namespaces of its own, one test at a time. Without the right to make them, without `nft` and `tmux`,
 //! or, where it matters, without nginx, a test fails and says so.
 
+mod check;
 mod disk;
 mod flood;
 mod keys;

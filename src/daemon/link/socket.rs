@@ -28,7 +28,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::obstacle::Obstacle;
-use crate::wire::{MAGIC, MAX_DATAGRAM, MIN_DATAGRAM};
+use crate::wire::{MAGIC, MAX_DATAGRAM, MIN_DATAGRAM, SURVEY_MAGIC};
 
 /// What a peer may send while this daemon stands still, bytes of kernel memory (the kernel takes twice as many, and takes
 /// them only when they are needed). Measured: 2,500 usual heartbeats or 900 of the longest. At a keepalive of 10 ms, with
@@ -300,12 +300,13 @@ fn storage(address: SocketAddr) -> SockaddrStorage {
 
 /// Whether [`filter`] lets it through.
 pub(super) fn is_plausible(bytes: &[u8]) -> bool {
-    (MIN_DATAGRAM..=MAX_DATAGRAM).contains(&bytes.len()) && bytes.starts_with(&MAGIC)
+    let known = [MAGIC, SURVEY_MAGIC].iter().any(|magic| bytes.starts_with(magic));
+    (MIN_DATAGRAM..=MAX_DATAGRAM).contains(&bytes.len()) && known
 }
 
-/// A filter that lets through what has the length and magic of a heartbeat (linux/filter.h; a UDP socket's filter sees the
-/// UDP header first). What it refuses counts as dropped. Not so the cluster's tag: a peer that was given another cluster's
-/// name has to be told of.
+/// A filter that lets through what has the length and magic of a heartbeat or a survey (linux/filter.h; a UDP socket's
+/// filter sees the UDP header first). What it refuses counts as dropped. Not so the cluster's tag: a peer that was given
+/// another cluster's name has to be told of.
 fn filter() -> Vec<SockFilter> {
     const LOAD_LENGTH: u16 = 0x80; // BPF_LD | BPF_W | BPF_LEN
     const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -324,7 +325,8 @@ fn filter() -> Vec<SockFilter> {
         SockFilter::new(IF_GREATER, 0, 1, UDP_HEADER + LONGEST),
         REFUSE,
         SockFilter::new(LOAD_WORD, 0, 0, UDP_HEADER),
-        SockFilter::new(IF_EQUAL, 1, 0, u32::from_be_bytes(MAGIC)),
+        SockFilter::new(IF_EQUAL, 2, 0, u32::from_be_bytes(MAGIC)),
+        SockFilter::new(IF_EQUAL, 1, 0, u32::from_be_bytes(SURVEY_MAGIC)),
         REFUSE,
         SockFilter::new(RETURN, 0, 0, u32::MAX),
     ]
