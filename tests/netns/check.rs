@@ -1,8 +1,7 @@
 //! `lubdub check --peer`: what it finds before the first start, and that a running half never learns of it.
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "test code: it starts the program as an operator does, and panics where a test has to fail"
+    reason = "test code: it starts the program as an operator does"
 )]
 
 use std::fs;

@@ -2,8 +2,8 @@
 //!
 //! It speaks on the sockets, ports and links that the daemon would use, in datagrams of its own kind (`wire::Survey`),
 //! which no daemon takes for a heartbeat: its own core does not exist, and that of the peer never learns of the visit
-//! (see [`answer`]). It opens no socket where a daemon runs, and gives them up when one is started. Driven by the command
-//! line; the daemon uses [`answer`] alone.
+//! (see `answer`). It opens no socket where a daemon runs, and gives them up when one is started. Driven by the command
+//! line; the daemon uses `answer` alone.
 
 pub(in crate::daemon) mod answer;
 mod inquiry;
