@@ -166,7 +166,11 @@ impl Node {
             return None;
         }
         let known = group.highest;
-        self.claims(id).into_iter().find(|(_, term)| *term >= known)
+        let double = |node: NodeId| {
+            self.peer(node)
+                .is_some_and(|peer| peer.is_double(self.now, self.config.timing.deadtime))
+        };
+        self.claims(id).into_iter().find(|(node, term)| *term >= known && !double(*node))
     }
 
     /// The place of a node in the order of a group.

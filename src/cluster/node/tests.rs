@@ -74,6 +74,8 @@ struct Pair {
     running: BTreeSet<(usize, ResourceId)>,
     dead: BTreeSet<usize>,
     cut: bool,
+    /// Ways, from and to, on which everything is lost.
+    lost: BTreeSet<(usize, usize)>,
     ping: [bool; 3],
     arp: bool,
     inbox: VecDeque<(usize, Input)>,
@@ -116,6 +118,7 @@ impl Pair {
             running: BTreeSet::new(),
             dead: BTreeSet::new(),
             cut: false,
+            lost: BTreeSet::new(),
             ping: [true; 3],
             arp: true,
             inbox: VecDeque::new(),
@@ -172,8 +175,10 @@ impl Pair {
                     fault(&mut heartbeat);
                 }
                 let (from, key) = (self.nodes[me].config.me, KeyId::from(self.keys[me]));
-                let cut = self.cut;
-                for other in (0..self.nodes.len()).filter(|other| *other != me && !cut) {
+                for other in 0..self.nodes.len() {
+                    if other == me || self.cut || self.lost.contains(&(me, other)) {
+                        continue;
+                    }
                     let (heartbeat, wall_us) = (heartbeat.clone(), self.wall_us(other));
                     let input = if self.nodes[other].config.me == from {
                         Input::Namesake { link, source: format!("machine {me}"), heartbeat }

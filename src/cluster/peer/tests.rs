@@ -74,6 +74,29 @@ fn each_datagram_ends_a_round_trip_of_its_own() {
     assert_eq!(exchange(2, 50, 3200), (ms(3000), ms(2)), "overtaken: no news");
 }
 
+/// One heartbeat that says so does not make a link one-way: the peer may have begun a new life a moment ago.
+#[test]
+fn a_direction_counts_as_lost_after_a_deadtime() {
+    let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);
+    let deadtime = Duration::from_millis(500);
+    let (mut peer, sent) = (Peer::new(NodeId(1), NodeTag(1), 7, 1), Sent::new(deadtime));
+    peer.begin_life(at(0), &header());
+    peer.standing = Standing::Up;
+    let hear = |peer: &mut Peer, millis: u64, links: u8| {
+        let heard = Heard { incarnation: Incarnation(9), sequence: Sequence(1), hold_us: 0, links };
+        peer.acknowledged(at(millis), heard, true, &sent);
+        peer.links[0].heard_at = Some(at(millis));
+        peer.judge_links(at(millis), deadtime)
+    };
+    assert_eq!(hear(&mut peer, 100, 1), []);
+    assert_eq!(hear(&mut peer, 2000, 0), []);
+    assert_eq!(hear(&mut peer, 2100, 1), []);
+    assert_eq!(hear(&mut peer, 4000, 0), []);
+    assert_eq!(hear(&mut peer, 4499, 0), []);
+    assert_eq!(hear(&mut peer, 4500, 0), [LinkId(0)]);
+    assert_eq!(hear(&mut peer, 4600, 1), [LinkId(0)]);
+}
+
 #[test]
 fn an_acknowledgement_without_a_report_does_not_prolong_a_consent() {
     let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);

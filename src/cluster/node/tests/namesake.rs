@@ -133,6 +133,52 @@ fn two_that_start_together_take_nothing_until_one_is_gone() {
     assert_eq!(three.holders().len(), 1, "{}", three.story());
 }
 
+/// A clone that hears beta before it hears its namesake waits for a little more than a keepalive.
+#[test]
+fn a_clone_listens_before_it_takes_part() {
+    for offset in (0..100).step_by(5) {
+        let mut three = three();
+        three.run(offset);
+        three.lost.extend([(ALPHA, CLONE), (CLONE, ALPHA)]);
+        boot(&mut three);
+        run_as_one(&mut three, 15, ALPHA);
+        three.lost.clear();
+        run_as_one(&mut three, 1000, ALPHA);
+    }
+}
+
+/// Beta hears of its two peers of one name the clone alone, which hears both: that promises nothing in the other's name,
+/// and says no goodbye for it.
+#[test]
+fn a_clone_does_not_speak_for_the_one_that_is_not_heard() {
+    let mut three = three();
+    boot(&mut three);
+    run_as_one(&mut three, 500, ALPHA);
+    three.lost.insert((ALPHA, BETA));
+    run_as_one(&mut three, 3000, ALPHA);
+    assert!(knows(&three, BETA, false), "{}", three.story());
+    three.tell(CLONE, Input::Shutdown);
+    run_as_one(&mut three, 3000, ALPHA);
+}
+
+/// The two do not hear each other, beta hears both, and one of them says goodbye: that counts for neither.
+#[test]
+fn a_goodbye_of_one_of_two_is_not_believed() {
+    let mut three = three();
+    three.lost.extend([(ALPHA, CLONE), (CLONE, ALPHA)]);
+    let resource = ResourceId { group: GroupId(0), index: 0 };
+    let failure = Outcome::Exited { code: ExitCode::Generic, reason: None };
+    three.broken.insert((CLONE, resource.index, Action::Start), failure);
+    boot(&mut three);
+    run_as_one(&mut three, 1000, ALPHA);
+    assert!(knows(&three, BETA, true), "{}", three.story());
+    three.tell(CLONE, Input::Shutdown);
+    run_as_one(&mut three, 150, ALPHA);
+    assert!(three.exited.contains(&CLONE), "{}", three.story());
+    three.dead.insert(CLONE);
+    run_as_one(&mut three, 3000, ALPHA);
+}
+
 /// What a former life of this node sent may be played to it again: it is held up once, and not for long.
 #[test]
 fn a_replay_is_no_namesake() {
