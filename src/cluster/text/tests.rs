@@ -218,7 +218,7 @@ fn events_are_sentences_with_their_numbers() {
             },
             Level::Warn,
             "refused a datagram from 10.0.0.9:694: signed with another key (so far 10); copy one authkeys file to all \
-             nodes; if they agree, someone forges",
+             nodes, then lubdub reload; if they agree, someone forges",
         ),
     ] {
         assert_eq!(event.to_string(), text);
