@@ -58,11 +58,6 @@ impl PeerClock {
         self.kept.push_back(measured);
     }
 
-    /// A new life of the peer: its machine may have got another clock meanwhile.
-    pub(super) fn forget(&mut self) {
-        self.kept.clear();
-    }
-
     /// The measurement that tells most, the newest of equals.
     pub(super) fn measured(&self) -> Option<Measured> {
         self.kept.iter().rev().min_by_key(|measured| measured.error_us).copied()
@@ -147,8 +142,6 @@ mod tests {
             hear(&mut clock, 0, ms(10), ms(20));
         }
         assert_eq!(measured(&clock), (0, 10_000));
-        clock.forget();
-        assert_eq!(clock.measured(), None);
     }
 
     #[test]

@@ -283,7 +283,6 @@ impl Peer {
         }
         self.replaced = self.life.as_ref().map(|life| life.incarnation);
         self.unproven.clear();
-        self.clock.forget();
         self.links.fill(LinkSight::default());
         self.life = Some(Life {
             incarnation: header.incarnation,

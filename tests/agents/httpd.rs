@@ -207,10 +207,18 @@ fn what_cannot_work_is_said() {
     missing.expect(Action::Stop, 0);
     let mut wrong = subject(&host, "e", Path::new("relative.conf"));
     wrong.expect_reason(Action::ValidateAll, 2, "absolute path");
-    for (name, value, code) in [("graceful", "soon", 2), ("envfiles", "/none/envvars", 5)] {
-        wrong = subject(&host, "e", &good);
+    for (name, value, code) in [
+        ("graceful", "soon", 2),
+        ("graceful", "08", 2),
+        ("testregex", "x", 2),
+        ("envfiles", "/none/envvars", 5),
+    ] {
+        wrong = subject(&host, "e", &same_port);
         wrong.resource.params.insert(name.to_owned(), value.to_owned());
-        wrong.expect_reason(Action::ValidateAll, code, value);
+        wrong.expect_reason(Action::ValidateAll, code, name);
+        // What was never started can be looked for and stopped all the same.
+        wrong.expect(Action::Monitor, 7);
+        wrong.expect(Action::Stop, 0);
     }
 }
 
@@ -351,6 +359,10 @@ fn requests_under_way_are_cut_unless_time_is_given() {
     let cut = got(&host, &size);
     assert!(cut < ALL - 1000, "{cut}");
 
+    subject.expect(Action::Start, 0);
+    subject.resource.params.insert("graceful".to_owned(), "08".to_owned());
+    subject.expect(Action::Stop, 0);
+
     subject.resource.params.insert("graceful".to_owned(), "10".to_owned());
     subject.expect(Action::Start, 0);
     let (master, _) = processes(&host, "a");
@@ -397,6 +409,13 @@ fn debians_apache_needs_no_parameters() {
     subject.expect(Action::Monitor, 0);
     subject.expect(Action::Stop, 0);
     subject.expect(Action::Monitor, 7);
+
+    // A process that has to do with the same file is none.
+    host.bash("sleep 600 </dev/null >/dev/null 2>&1 & tail -n 0 --pid $! --follow=name /etc/apache2/apache2.conf \
+               </dev/null >/dev/null 2>&1 & echo $! >/run/apache2/apache2.pid");
+    subject.expect(Action::Monitor, 7);
+    subject.expect(Action::Stop, 0);
+    host.bash("kill -0 $(cat /run/apache2/apache2.pid) && rm /run/apache2/apache2.pid");
 
     // As Debian's and Red Hat's units start it: it is the same Apache.
     for how in ["-k start", "-DFOREGROUND"] {
