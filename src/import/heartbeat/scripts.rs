@@ -25,8 +25,8 @@ const NETWORK: &str = "no agent of lubdub does it: name an OCF agent that does, 
 const LVS: &str = "lubdub does not direct virtual services yet: let systemd run it on every node, and take the block out, or wait";
 const MAIL: &str =
     "lubdub sends no messages: watch the exit code of `lubdub status`, or `lubdub history --json`";
-const CLOCK: &str =
-    "a clock daemon belongs on every node all the time: `systemctl enable` it there";
+const CLOCK: &str = "a clock daemon belongs on every node all the time: `systemctl enable` it there. The agent ntp lets a group run only \
+     where the clock is right";
 
 /// What stands for the script of this name, in whatever case.
 pub(super) fn script(name: &str) -> Script {
