@@ -26,6 +26,7 @@ program_of() {
         libxml2-utils) echo xmllint ;;
         procps) echo ps ;;
         resource-agents) echo ocf-tester ;;
+        systemd) echo systemctl ;;
         *) echo "$1" ;;
     esac
 }

@@ -46,6 +46,7 @@ impl EventLoop {
             }
             Output::Emit(event) => {
                 log::event(&event);
+                self.news_untold = true;
                 self.store.append(Record::new(self.clock.unix_ms(), event));
             }
             Output::Remember(memory) => self.store.remember(memory),

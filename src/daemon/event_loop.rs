@@ -15,7 +15,7 @@ use super::exec::Executor;
 use super::icmp::Pinger;
 use super::link::Links;
 use super::netlink::{News, Watcher};
-use super::notify::Notifier;
+use super::notify::{self, Notifier};
 use super::store::Store;
 use super::{RunError, realtime, system};
 use crate::agent::Agents;
@@ -64,6 +64,8 @@ pub(super) struct EventLoop {
     pub(super) store: Store,
     pub(super) notifier: Notifier,
     pub(super) exiting: bool,
+    /// Something happened since the service manager was told how things are.
+    pub(super) news_untold: bool,
     watcher: Watcher,
     alarm: Alarm,
     terminate: Signal,
@@ -108,6 +110,7 @@ impl EventLoop {
             store: opened.store,
             notifier,
             exiting: false,
+            news_untold: true,
             watcher: Watcher::open()?,
             alarm: Alarm::new(clock).map_err(system("cannot make a timer"))?,
             terminate: catch(SignalKind::terminate())?,
@@ -136,6 +139,7 @@ impl EventLoop {
             if self.exiting {
                 break;
             }
+            self.tell_summary();
             match self.sleep().await? {
                 Wake::Datagrams | Wake::Deadline => {}
                 Wake::Input(input) => self.inbox.push_back(input),
@@ -312,6 +316,14 @@ impl EventLoop {
                 keys: KeyIds { sending: self.keys.sending_id().get(), accepted },
                 time: rfc3339(self.clock.unix_ms()),
             },
+        }
+    }
+
+    /// Once a turn, however much happened in it.
+    fn tell_summary(&mut self) {
+        if std::mem::take(&mut self.news_untold) && self.notifier.is_heard() {
+            let line = notify::summary(&self.node.snapshot(self.clock.now()));
+            self.report("service manager", |notifier| notifier.status(&line));
         }
     }
 
