@@ -1,13 +1,14 @@
 #!/bin/sh
 # Runs a command in a world of its own on this machine, and fails when it leaves anything behind in there.
 #
-#   tests/inside.sh COMMAND [ARGUMENT...]
+#   tests/inside.sh [--root] COMMAND [ARGUMENT...]
 #
 # The command is root there and has process ids, interfaces (loopback only), /run and /sys of its own. The programs that
 # tests/fetch.sh unpacked lie over /usr, so each is where its package puts it, for agents with a clean environment
 # too. Everything ends with the command: nothing can reach the machine's interfaces, processes or services.
 #
-# Root is not needed where user namespaces work. Where they do not, sudo is asked.
+# Root is not needed where user namespaces work. Where they do not, sudo is asked; with --root it always is, for what needs
+# the rights of the machine's own root.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -32,16 +33,21 @@ enter() {
             'root may not make namespaces here (a container?)' \
             'run this on a machine or in a container with --privileged'
         exec $new "$0" --entered "$@"
-    elif $new --user --map-root-user $veth 2> /dev/null; then
+    elif [ "$rights" = any ] && $new --user --map-root-user $veth 2> /dev/null; then
         exec $new --user --map-root-user "$0" --entered "$@"
     else
-        cat >&2 << 'WHY'
+        if [ "$rights" = root ]; then
+            echo "tests/inside.sh: this needs root's own rights, so sudo is asked" >&2
+        else
+            cat >&2 << 'WHY'
 tests/inside.sh: user namespaces do not work for you on this machine, so sudo is needed to make the test hosts.
 To go on without it: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0   (Ubuntu 24.04 and newer)
                      sudo sysctl kernel.unprivileged_userns_clone=1                (Debian 10 and older)
 WHY
+        fi
         command -v sudo > /dev/null || fail 'there is no sudo here: run this as root'
         exec sudo env "PATH=$PATH" "HOME=$HOME" ${CARGO_HOME:+"CARGO_HOME=$CARGO_HOME"} \
+            ${LUBDUB_TEST_PACKAGE:+"LUBDUB_TEST_PACKAGE=$LUBDUB_TEST_PACKAGE"} \
             ${RUSTUP_HOME:+"RUSTUP_HOME=$RUSTUP_HOME"} $new "$0" --entered "$@"
     fi
 }
@@ -86,6 +92,11 @@ left_behind() {
     done
 }
 
+rights=any
+if [ "${1:-}" = --root ]; then
+    rights=root
+    shift
+fi
 if [ "${1:-}" != --entered ]; then
     [ $# -gt 0 ] || fail 'usage: tests/inside.sh COMMAND [ARGUMENT...]'
     enter "$@"

@@ -22,7 +22,7 @@ mod wish;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Verb};
 use daemon::Daemon;
@@ -46,6 +46,12 @@ pub fn main() -> ExitCode {
         exit
     });
     exit.into()
+}
+
+/// The grammar of the command line, of which man pages and completions are made.
+#[must_use]
+pub fn grammar() -> clap::Command {
+    Arguments::command()
 }
 
 /// The daemon: it ends when it is told to.

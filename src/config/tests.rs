@@ -499,7 +499,25 @@ fn the_sample_is_valid_and_complete() {
                 .iter()
                 .any(|form| shown.contains(form.as_str()));
         assert!(is_shown, "{key} is not in etc/cluster.toml");
+        assert!(man_page_has(key), "{key} is not in etc/man/cluster.toml.5");
     }
+}
+
+const MAN_PAGE: &str = include_str!("../../etc/man/cluster.toml.5");
+
+/// In bold or in a heading.
+fn man_page_has(key: &str) -> bool {
+    let mut marked =
+        MAN_PAGE.lines().filter(|line| line.starts_with(".B") || line.starts_with(".SH"));
+    marked.any(|line| {
+        line.split_whitespace().any(|word| word.trim_matches(['"', '[', ']', ',']) == key)
+    })
+}
+
+#[test]
+fn the_example_of_the_man_page_is_valid() {
+    let example = MAN_PAGE.split(".EX\n").nth(1).unwrap().split(".EE\n").next().unwrap();
+    assert!(file(&example.replace("\\(dq", "\"")).for_node("beta").is_ok());
 }
 
 /// Everybody has read the sample: it must not work as a key.

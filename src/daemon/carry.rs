@@ -45,6 +45,7 @@ impl EventLoop {
             }
             Output::Emit(event) => {
                 self.log.event(&event);
+                self.news_untold = true;
                 self.store.append(Record::new(self.clock.unix_ms(), event));
             }
             Output::Remember(memory) => self.store.remember(memory),

@@ -17,7 +17,7 @@ use super::link::{Datagram, Links};
 use super::log::Log;
 use super::metrics::{Ask, Metrics};
 use super::netlink::{News, Watcher};
-use super::notify::Notifier;
+use super::notify::{self, Notifier};
 use super::reload::{Asker, Files, Reading, Reloader};
 use super::store::Store;
 use super::survey::answer::{Reply, Responder};
@@ -73,6 +73,8 @@ pub(super) struct EventLoop {
     pub(super) notifier: Notifier,
     pub(super) exiting: bool,
     responder: Responder,
+    /// Something happened since the service manager was told how things are.
+    pub(super) news_untold: bool,
     watcher: Watcher,
     alarm: Alarm,
     reloader: Reloader,
@@ -124,6 +126,7 @@ impl EventLoop {
             notifier,
             exiting: false,
             responder: Responder::new(incarnation),
+            news_untold: true,
             watcher: Watcher::open()?,
             alarm: Alarm::new(clock).map_err(system("cannot make a timer"))?,
             terminate: catch(SignalKind::terminate())?,
@@ -156,6 +159,7 @@ impl EventLoop {
             if self.exiting {
                 break;
             }
+            self.tell_summary();
             match self.sleep().await? {
                 Wake::Datagrams | Wake::Deadline => {}
                 Wake::Input(input) => self.inbox.push_back(input),
@@ -358,6 +362,14 @@ impl EventLoop {
                 keys: KeyIds { sending: self.keys.sending_id(), accepted },
                 time: rfc3339(self.clock.unix_ms()),
             },
+        }
+    }
+
+    /// Once a turn, however much happened in it.
+    fn tell_summary(&mut self) {
+        if std::mem::take(&mut self.news_untold) && self.notifier.is_heard() {
+            let line = notify::summary(&self.node.snapshot(self.clock.now()));
+            self.report("service manager", |notifier| notifier.status(&line));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The service manager: readiness and status, as `sd_notify(3)` describes them. Without one it does nothing.
+//! The service manager: readiness and a line of status, as `sd_notify(3)` describes them. Without one it does nothing.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -6,6 +6,12 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use crate::cluster::snapshot::{NodeState, Snapshot};
+use crate::wire::Run;
+
+/// Groups and peers that are named in a line of status.
+const NAMED: usize = 8;
 
 /// Where the service manager listens: a path, or `@` and an abstract name.
 const VARIABLE: &str = "NOTIFY_SOCKET";
@@ -44,6 +50,12 @@ impl Notifier {
         self.send("READY=1")
     }
 
+    /// Whether there is one.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// What `systemctl status` shows; one line.
     ///
     /// # Errors
@@ -65,6 +77,45 @@ impl Notifier {
     fn send(&self, message: &str) -> io::Result<()> {
         self.0.as_ref().map_or(Ok(()), |socket| socket.send(message.as_bytes()).map(drop))
     }
+}
+
+/// A node in one line: where its groups run, and which peers are not there.
+#[must_use]
+pub fn summary(snapshot: &Snapshot) -> String {
+    let groups = snapshot.groups.iter().flat_map(|group| {
+        let nowhere = group.holders.is_empty().then(|| format!("{} runs nowhere", group.name));
+        let held = group.holders.iter().map(|(node, run, _)| {
+            let does = match run {
+                Run::Claiming | Run::Starting => "starts",
+                Run::Started => "runs",
+                Run::Stopping => "stops",
+                Run::Blocked => "is blocked",
+                Run::Unknown | Run::Stopped => "may run",
+            };
+            let here = *node == snapshot.node;
+            let place = if here { "here".to_owned() } else { format!("on {node}") };
+            format!("{} {does} {place}", group.name)
+        });
+        nowhere.into_iter().chain(held)
+    });
+    let peers = snapshot.nodes.iter().filter_map(|node| {
+        let state = match node.state {
+            NodeState::Up => return None,
+            NodeState::Late => "is late",
+            NodeState::Lost => "is lost",
+            NodeState::Dead => "is dead",
+            NodeState::Left => "left",
+            NodeState::Unknown => "was never heard",
+        };
+        Some(format!("{} {state}", node.name))
+    });
+    let mut all: Vec<String> = peers.chain(groups).collect();
+    let more = all.len().saturating_sub(NAMED);
+    all.truncate(NAMED);
+    if more > 0 {
+        all.push(format!("{more} more"));
+    }
+    all.join("; ")
 }
 
 /// `NOTIFY_SOCKET` leads nowhere.
@@ -111,6 +162,25 @@ mod tests {
             let heard = [received(&manager), received(&manager), received(&manager)];
             assert_eq!(heard, ["READY=1", "STATUS=web runs here READY=0", "STOPPING=1"]);
         }
+    }
+
+    #[test]
+    fn a_summary_names_what_runs_where_and_who_is_missing() {
+        let file = crate::config::parse(include_str!("../../etc/cluster.toml"), "sample").unwrap();
+        let beginning = crate::cluster::time::Instant::default();
+        let config = file.for_node("beta").unwrap();
+        let node = crate::cluster::Node::new(config, crate::wire::Incarnation(1), 1, beginning);
+        let mut snapshot = node.snapshot(beginning);
+        assert_eq!(summary(&snapshot), "alpha was never heard; web runs nowhere");
+        snapshot.nodes[0].state = NodeState::Up;
+        let term = crate::wire::Term(1);
+        snapshot.groups[0].holders = vec![("beta".to_owned(), Run::Started, term)];
+        assert_eq!(summary(&snapshot), "web runs here");
+        snapshot.groups[0].holders[0] = ("alpha".to_owned(), Run::Blocked, term);
+        snapshot.groups = vec![snapshot.groups[0].clone(); NAMED + 2];
+        let line = summary(&snapshot);
+        assert_eq!(line.matches("web is blocked on alpha; ").count(), NAMED);
+        assert!(line.ends_with("; 2 more"), "{line}");
     }
 
     #[test]
