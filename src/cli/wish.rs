@@ -12,6 +12,7 @@ use crate::cluster::Span;
 use crate::cluster::io::Command;
 use crate::cluster::placement::{Reason, Unable};
 use crate::cluster::snapshot::{GroupView, NodeState, Snapshot};
+use crate::config::Section;
 
 /// What has to be seen before a command is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +69,7 @@ fn cannot_move(snapshot: &Snapshot, group: &str, node: &str) -> Option<String> {
     let todo = match why {
         Unable::Standby => format!("; take it out with `lubdub online {node}`"),
         Unable::Failed | Unable::Unfit => format!("; `lubdub status` on {node} says why"),
+        Unable::NoAgent => format!("; on {node}: `lubdub check` says which"),
         Unable::Left => format!("; on {node}: systemctl start lubdub"),
         Unable::NeverHeard
         | Unable::Lost
@@ -112,7 +114,9 @@ pub(super) fn confirm_dead(
 ) -> Result<Exit, Failure> {
     let snapshot = daemon.status()?.snapshot;
     known_node(&snapshot, &node)?;
-    if !sure {
+    // Of a node that is heard nobody is asked to vouch: the daemon says so.
+    let heard = view::node(&snapshot, &node).is_some_and(view::is_heard);
+    if !sure && !heard {
         ask(&snapshot, &node)?;
     }
     let (message, _) = daemon.command(Command::ConfirmDead { node: node.clone() })?;
@@ -196,7 +200,12 @@ fn blocked(group: &str, node: &str) -> Progress {
 fn moved(now: &Snapshot, group: &str, to: Option<&str>, from: Option<&str>) -> Progress {
     let Some(view) = view::group(now, group) else { return gone("group", group) };
     match view::place(now, view) {
-        Place::Blocked(node) => blocked(group, node),
+        Place::Blocked(node) => match to {
+            Some(to) if to != node => Progress::Failed(format!(
+                "{group} is blocked: a stop failed on {node}; lubdub status says what to do, and then it goes to {to}"
+            )),
+            Some(_) | None => blocked(group, node),
+        },
         Place::Started(node) if to == Some(node) || (to.is_none() && from != Some(node)) => {
             Progress::Done(match from {
                 Some(from) if from != node => {
@@ -244,6 +253,13 @@ fn standing_by(now: &Snapshot, node: &str) -> Progress {
         match place {
             Place::Blocked(at) if at == node => return blocked(&group.name, at),
             Place::Started(at) | Place::Changing(at, _) | Place::MayRun(at) if at == node => {
+                if let Some(section) = disagreement(now, node) {
+                    return Progress::Failed(format!(
+                        "{node} is in standby, but keeps {}: {section} differs between the nodes' files, and nothing \
+                         moves until they say the same; lubdub status says more",
+                        group.name
+                    ));
+                }
                 return match &group.reason {
                     Reason::NobodyElse { .. } => Progress::Failed(format!(
                         "{node} is in standby, but keeps {}: no other node is able{}; lubdub status says more",
@@ -276,7 +292,21 @@ fn standing_by(now: &Snapshot, node: &str) -> Progress {
             | Place::Nowhere => {}
         }
     }
-    Progress::Done(format!("{node} is in standby and runs nothing"))
+    let heard = view::node(now, node).is_some_and(view::is_heard);
+    Progress::Done(if heard {
+        format!("{node} is in standby and runs nothing")
+    } else {
+        format!(
+            "{node} is in standby when it is heard again; what runs there now is not known here"
+        )
+    })
+}
+
+/// What the guard rests on and the file of a node, or of one that would take its groups, says otherwise.
+fn disagreement(now: &Snapshot, node: &str) -> Option<Section> {
+    let peers = now.nodes.iter().filter(|peer| node == now.node || peer.name == node);
+    let mut differing = peers.filter_map(|peer| peer.peer.as_ref()).flat_map(|peer| &peer.differs);
+    differing.find(|section| section.binds()).copied()
 }
 
 /// ` (beta is lost)`: the other nodes, with what is wrong with them.

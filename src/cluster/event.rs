@@ -288,6 +288,9 @@ pub enum Event {
         wish: String,
         /// Who asked.
         author: String,
+        /// On which other node.
+        #[serde(default)]
+        on: Option<String>,
     },
     /// An operator's move ends before it was made: the node that should have taken the group is down.
     MoveGivenUp {
@@ -410,6 +413,10 @@ pub enum Recovery {
         /// After how long.
         able_again: Option<Duration>,
     },
+    /// This node cannot have the group until the agent can be executed, which is tried now and then.
+    AwaitAgent,
+    /// It goes on as it is: its monitor cannot be executed.
+    Unwatched,
     /// Nothing can be done without a human.
     Block,
 }

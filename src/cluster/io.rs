@@ -322,6 +322,8 @@ pub enum AddressNotice {
     },
     /// Its interface came up again.
     LinkUp,
+    /// It came to this machine, which does not hold it.
+    Appeared,
 }
 
 /// What is kept across lives of the daemon and the machine.

@@ -54,10 +54,20 @@ impl Share {
 }
 
 /// Percent that is lost on the way out, where so much of the answers is missing, and so much is lost on the way in.
+///
+/// Both are shares of [`WINDOW`] and scatter, the more the nearer to one half. What is missing counts as lost on the way out
+/// only where chance does not make it: from three standard deviations on. While much is lost on the way in little can be
+/// said of the way out, and the node at its other end says it.
 pub(super) fn lost_out(answers: Option<u8>, way_in: Option<u8>) -> Option<u8> {
     let (came, passed) = (100 - answers?.min(100), 100 - way_in?.min(100));
-    let got_through = u32::from(came) * 100 / u32::from(passed.max(1));
-    u8::try_from(100_u32.saturating_sub(got_through)).ok()
+    let (came, passed) = (u32::from(came), u32::from(passed));
+    let missing = passed.saturating_sub(came);
+    // The variance of the difference of two such shares, each passed × (100 - passed) / WINDOW.
+    let variance = 2 * passed * (100 - passed) / WINDOW;
+    if missing * missing <= 9 * variance {
+        return Some(0);
+    }
+    u8::try_from(100 - came * 100 / passed.max(1)).ok()
 }
 
 /// The newest heartbeats of a peer, each with the links on which it came.
@@ -192,9 +202,12 @@ mod tests {
         assert_eq!(lost_out(Some(0), Some(0)), Some(0));
         assert_eq!(lost_out(Some(30), Some(0)), Some(30));
         assert_eq!(lost_out(Some(30), Some(30)), Some(0));
-        assert_eq!(lost_out(Some(75), Some(50)), Some(50));
+        assert_eq!(lost_out(Some(90), Some(30)), Some(86));
         assert_eq!(lost_out(Some(10), Some(40)), Some(0));
         assert_eq!(lost_out(Some(100), Some(100)), Some(100));
+        // Missing 20 of 57 is what chance makes of 60 % lost on the way in.
+        assert_eq!(lost_out(Some(63), Some(43)), Some(0));
+        assert_eq!(lost_out(Some(75), Some(50)), Some(0));
         assert_eq!(lost_out(None, Some(0)), None);
         assert_eq!(lost_out(Some(0), None), None);
     }

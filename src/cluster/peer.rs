@@ -307,6 +307,7 @@ impl Peer {
     }
 
     fn acknowledged(&mut self, now: Instant, heard: Heard, newest: bool, sent: &Sent) {
+        let silence = self.silence(now);
         let Some(life) = &mut self.life else { return };
         for (place, sight) in (0_u32..).zip(&mut self.links).filter(|_| newest) {
             let hears = heard.links & 1_u8.checked_shl(place).unwrap_or(0) != 0;
@@ -328,7 +329,7 @@ impl Peer {
         life.counts_from = life.counts_from.max(told.map(|told| told.sent_after));
         if mine.at > life.fresh_at || life.round_trip.is_none() {
             if life.round_trip.is_some() {
-                life.worst_silence = life.worst_silence.max(now - life.fresh_at);
+                life.worst_silence = life.worst_silence.max(silence);
             }
             life.fresh_at = life.fresh_at.max(mine.at);
             life.acked_at = now;

@@ -72,6 +72,8 @@ pub enum Unable {
     Failed,
     /// Its agents cannot work there.
     Unfit,
+    /// One of its agents cannot be executed there.
+    NoAgent,
     /// Its own configuration has no such group.
     Excluded,
     /// It runs a version whose groups this one cannot read.
@@ -167,6 +169,7 @@ fn is_heard(node: &Candidate<'_>) -> bool {
             | Unable::NoPing
             | Unable::Failed
             | Unable::Unfit
+            | Unable::NoAgent
             | Unable::Excluded
             | Unable::OtherVersion,
         ) => true,

@@ -64,6 +64,8 @@ pub(super) struct LocalResource {
     pub(super) monitor: Option<OpId>,
     /// The former monitor took too long.
     pub(super) slow: bool,
+    /// Its agent could not be executed when it was tried last.
+    pub(super) no_agent: bool,
     next_look: Instant,
     renewal: Option<OpId>,
     next_renewal: Instant,
@@ -92,6 +94,7 @@ impl LocalResource {
             remark: None,
             monitor: None,
             slow: false,
+            no_agent: false,
             next_look: Instant::ZERO,
             renewal: None,
             next_renewal: Instant::ZERO,
@@ -180,16 +183,33 @@ impl LocalResource {
         };
         match running {
             // One action at a time: what runs is cut short, and the stop follows its answer.
-            Some(op) if !self.cancelled => {
-                self.cancelled = true;
-                out.push(Output::KillAgent { op });
-            }
-            Some(_) => {}
+            Some(op) => self.kill(op, out),
             None => {
                 self.doing = Doing::Stopping(self.agent(spec, Action::Stop, term, None, out));
             }
         }
         false
+    }
+
+    fn kill(&mut self, op: OpId, out: &mut Outbox) {
+        if !self.cancelled {
+            self.cancelled = true;
+            out.push(Output::KillAgent { op });
+        }
+    }
+
+    /// Look whether it is still stopped.
+    pub(super) fn look_again(&mut self, spec: &Resource, out: &mut Outbox) {
+        if self.doing == Doing::Stopped && self.monitor.is_none() {
+            self.monitor = Some(self.agent(spec, Action::Monitor, Term::default(), None, out));
+        }
+    }
+
+    /// Let its monitor go.
+    pub(super) fn cut_short(&mut self, out: &mut Outbox) {
+        if let Some(op) = self.monitor {
+            self.kill(op, out);
+        }
     }
 
     /// It runs from now on.

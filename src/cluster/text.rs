@@ -89,9 +89,14 @@ impl Event {
             Self::Cleared { evidence, .. } => {
                 warn_if(evidence.iter().any(|(_, why)| *why != Evidence::Consent))
             }
-            Self::AgentFailed { then: Recovery::RestartHere | Recovery::Leave { .. }, .. } => {
-                Level::Warn
-            }
+            Self::AgentFailed {
+                then:
+                    Recovery::RestartHere
+                    | Recovery::Leave { .. }
+                    | Recovery::AwaitAgent
+                    | Recovery::Unwatched,
+                ..
+            } => Level::Warn,
             Self::DatagramRefused { .. } => Level::Warn,
             Self::AgentFailed { then: Recovery::Block, .. } | Self::GroupBlocked { .. } => {
                 Level::Error
@@ -296,7 +301,10 @@ impl fmt::Display for Event {
                 "{group}: address conflict: {mac} has {address} too; find that machine; unless it is a node of this \
                  cluster with other keys, take the address off it"
             ),
-            Self::Wished { wish, author } => write!(f, "{author} asked: {wish}"),
+            Self::Wished { wish, author, on: None } => write!(f, "{author} asked: {wish}"),
+            Self::Wished { wish, author, on: Some(node) } => {
+                write!(f, "{author} asked on {node}: {wish}")
+            }
             Self::MoveGivenUp { group, to } => write!(
                 f,
                 "{group} stays: {to} is down and cannot take it; ask again when it is back"
@@ -390,6 +398,10 @@ impl fmt::Display for Recovery {
             Self::Leave { able_again: None } => f.write_str(
                 "the group leaves this node, which may have it again once the cause is mended and the daemon restarted",
             ),
+            Self::AwaitAgent => f.write_str(
+                "this node cannot have the group until that agent can be executed; it is tried every 10 s (lubdub check says more)",
+            ),
+            Self::Unwatched => f.write_str("it goes on, and nobody looks whether it works"),
             Self::Block => f.write_str("the group is blocked until a human has stopped it"),
         }
     }
@@ -429,6 +441,7 @@ impl fmt::Display for Unable {
             Self::NoPing => "does not see the ping node",
             Self::Failed => "failed to run it a short time ago",
             Self::Unfit => "cannot run it",
+            Self::NoAgent => "has an agent of it that cannot be executed",
             Self::Excluded => "has no such group",
             Self::OtherVersion => "runs another version",
         })

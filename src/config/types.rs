@@ -221,6 +221,15 @@ pub enum Section {
 impl Section {
     /// All of them, in order.
     pub const ALL: [Self; 4] = [Self::Heartbeat, Self::Nodes, Self::Guard, Self::Groups];
+
+    /// Whether the guard rests on it: while two nodes differ in it, neither gains a right that the other has a say in.
+    #[must_use]
+    pub fn binds(self) -> bool {
+        match self {
+            Self::Nodes | Self::Guard => true,
+            Self::Heartbeat | Self::Groups => false,
+        }
+    }
 }
 
 impl fmt::Display for Section {

@@ -101,7 +101,7 @@ impl Server {
         let group = Group::from_name(GROUP).map_err(|error| system(error.into()))?;
         let listener = listen(path, group.as_ref()).map_err(system)?;
         let (sender, calls) = mpsc::channel(MAX_CONNECTIONS);
-        let acceptor = tokio::spawn(accept(listener, sender, Arc::new(group)));
+        let acceptor = tokio::spawn(accept(listener, sender));
         Ok(Self { path: path.to_owned(), calls, waiting: BTreeMap::new(), last: 0, acceptor })
     }
 
@@ -172,7 +172,7 @@ fn listen(path: &Path, group: Option<&Group>) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, calls: mpsc::Sender<Pending>, group: Arc<Option<Group>>) {
+async fn accept(listener: UnixListener, calls: mpsc::Sender<Pending>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -181,9 +181,9 @@ async fn accept(listener: UnixListener, calls: mpsc::Sender<Pending>, group: Arc
         match listener.accept().await {
             Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
                 Ok(place) => {
-                    let (calls, group) = (calls.clone(), Arc::clone(&group));
+                    let calls = calls.clone();
                     connections.spawn(async move {
-                        serve(stream, calls, group).await;
+                        serve(stream, calls).await;
                         drop(place);
                     });
                 }
@@ -209,9 +209,9 @@ fn turn_away(stream: UnixStream) {
     }
 }
 
-async fn serve(stream: UnixStream, calls: mpsc::Sender<Pending>, group: Arc<Option<Group>>) {
+async fn serve(stream: UnixStream, calls: mpsc::Sender<Pending>) {
     let caller = match stream.peer_cred() {
-        Ok(credentials) => Caller::find(credentials, group).await,
+        Ok(credentials) => Caller::find(credentials).await,
         Err(error) => return tracing::warn!(%error, "a client without credentials was turned away"),
     };
     let (reader, mut writer) = stream.into_split();
@@ -288,19 +288,14 @@ struct Caller {
 
 impl Caller {
     /// Root and the daemon's own user need no lookup: a user directory that hangs must not lock the operator out.
-    async fn find(credentials: UCred, group: Arc<Option<Group>>) -> Self {
+    async fn find(credentials: UCred) -> Self {
         let (uid, gid) = (Uid::from_raw(credentials.uid()), Gid::from_raw(credentials.gid()));
         if uid.is_root() {
             return Self { name: "root".to_owned(), may_command: true };
         }
         let stranger = Self { name: format!("uid {uid}"), may_command: uid == geteuid() };
         // Asking the system for a user can block (NSS, LDAP), so it is done off the loop.
-        match timeout(
-            LOOKUP,
-            spawn_blocking(move || Self::look_up(uid, gid, group.as_ref().as_ref())),
-        )
-        .await
-        {
+        match timeout(LOOKUP, spawn_blocking(move || Self::look_up(uid, gid))).await {
             Ok(Ok(Some(found))) => {
                 Self { may_command: found.may_command || stranger.may_command, ..found }
             }
@@ -308,8 +303,10 @@ impl Caller {
         }
     }
 
-    fn look_up(uid: Uid, gid: Gid, group: Option<&Group>) -> Option<Self> {
+    /// Asked anew for each connection: members come and go while the daemon runs.
+    fn look_up(uid: Uid, gid: Gid) -> Option<Self> {
         let user = User::from_uid(uid).ok().flatten()?;
+        let group = Group::from_name(GROUP).ok().flatten();
         let may_command = group.is_some_and(|group| {
             group.gid == gid || group.gid == user.gid || group.mem.contains(&user.name)
         });

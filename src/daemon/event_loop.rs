@@ -102,8 +102,7 @@ enum Wake {
 impl EventLoop {
     pub(super) fn new(parts: Parts, state: &Path) -> Result<Self, RunError> {
         let Parts { config, keys, files, agents, program, clock, log, server } = parts;
-        let opened = Store::open(state, clock)
-            .map_err(system("cannot start the thread that writes to disk"))?;
+        let opened = Store::open(state, clock)?;
         for complaint in &opened.complaints {
             tracing::warn!("{complaint}");
         }
@@ -147,6 +146,13 @@ impl EventLoop {
             server,
         };
         tracing::info!("{}", event_loop.realtime);
+        let config = &event_loop.config;
+        event_loop.addresses.watch(
+            config
+                .group_ids()
+                .flat_map(|group| config.resource_ids(group))
+                .filter_map(|id| Some((id, config.resource(id).address.as_ref()?.ip))),
+        );
         event_loop.tell_macs();
         Ok(event_loop)
     }

@@ -64,6 +64,9 @@ pub enum RunError {
     /// No socket for the command line.
     #[error(transparent)]
     Socket(#[from] BindError),
+    /// Another daemon has the state directory.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
     /// No agents can be run.
     #[error(transparent)]
     Agents(#[from] exec::StartError),

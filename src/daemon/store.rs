@@ -10,17 +10,21 @@
 //! ```
 
 mod files;
+mod lock;
 mod writer;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::future;
 use std::io;
 use std::mem;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use nix::fcntl::Flock;
+use thiserror::Error;
 use tokio::sync::mpsc;
 
 use self::writer::{Done, Job, Writer};
@@ -57,6 +61,25 @@ pub struct Store {
     /// What [`Store::next`] told last.
     told: Option<String>,
     lost: u64,
+    /// Keeps other daemons out of the directory for as long as this one lives.
+    _lock: Option<Flock<File>>,
+}
+
+/// Why nothing can be kept there, and no daemon may run.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Two daemons that take each other's groups for leftovers of their own would stop them.
+    #[error(
+        "{}: another lubdub daemon of this machine keeps its state there; stop it first (`lubdub status` on its socket names \
+         its pid), or, for another cluster, give this one a --state of its own", dir.display()
+    )]
+    Taken {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The system gave no thread.
+    #[error("cannot start the thread that writes to disk: {0}")]
+    Thread(#[source] io::Error),
 }
 
 /// What [`Store::open`] found.
@@ -71,14 +94,16 @@ pub struct Opened {
 }
 
 impl Store {
-    /// Reads what is there, making the directory where it is missing, and starts the writer.
+    /// Takes the directory for this daemon alone, making it where it is missing, reads what is there, and starts the writer.
     ///
     /// # Errors
     ///
-    /// No thread can be started. Files that cannot be read or make no sense are complaints.
-    pub fn open(dir: &Path, clock: Clock) -> io::Result<Opened> {
+    /// Another daemon has the directory, or no thread can be started. A directory that cannot be used, and files that cannot
+    /// be read or make no sense, are complaints.
+    pub fn open(dir: &Path, clock: Clock) -> Result<Opened, OpenError> {
         let mut complaints = Vec::new();
         files::make_dir(dir, &mut complaints);
+        let lock = lock::take(dir, &mut complaints)?;
         let memory = Memory { unix_ms: clock.unix_ms(), ..files::read_state(dir, &mut complaints) };
         let ring = files::read_history(dir, RING, &mut complaints);
         let (jobs, work) = sync_channel(QUEUE + 1);
@@ -88,7 +113,8 @@ impl Store {
         thread::Builder::new()
             .name("lubdub-store".to_owned())
             .stack_size(STACK)
-            .spawn(move || writer.run())?;
+            .spawn(move || writer.run())
+            .map_err(OpenError::Thread)?;
         let store = Self {
             jobs,
             done,
@@ -100,6 +126,7 @@ impl Store {
             history_error: None,
             told: None,
             lost: 0,
+            _lock: lock,
         };
         Ok(Opened { store, memory, complaints })
     }

@@ -161,7 +161,7 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
         Event::AddressConflict { address, mac, .. } => {
             one(format!("{address} answers from {mac} too"))
         }
-        Event::Wished { wish, author } => one(format!("{author} asked: {wish}")),
+        Event::Wished { wish, author, on: None } => one(format!("{author} asked: {wish}")),
         Event::ConfigDiffers { sections, .. } if !sections.is_empty() => {
             one("configurations differ".to_owned())
         }
@@ -190,6 +190,7 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
         | Event::PeerRuns { .. }
         | Event::MonitorSlow { .. }
         | Event::AddressFailed { .. }
+        | Event::Wished { on: Some(_), .. }
         | Event::ConfigDiffers { .. }
         | Event::DatagramRefused { .. }
         | Event::DiskChanged { .. } => Vec::new(),
@@ -250,6 +251,7 @@ fn placed_clauses(group: &str, to: Option<&str>, reason: &Reason) -> Vec<String>
             | Unable::Standby
             | Unable::NoPing
             | Unable::Unfit
+            | Unable::NoAgent
             | Unable::Excluded
             | Unable::OtherVersion => true,
             Unable::Lost | Unable::Dead | Unable::Left | Unable::Failed => false,
@@ -292,7 +294,8 @@ fn failed_clauses(node: &str, group: &str, resource: &str, then: Recovery) -> Ve
     let failed = format!("{resource} failed on {node}");
     let done = match then {
         Recovery::RestartHere => "started again in place".to_owned(),
-        Recovery::Leave { .. } => format!("{group} leaves {node}"),
+        Recovery::Leave { .. } | Recovery::AwaitAgent => format!("{group} leaves {node}"),
+        Recovery::Unwatched => "it cannot be looked at".to_owned(),
         Recovery::Block => format!("{group} is blocked"),
     };
     vec![failed, done]

@@ -87,7 +87,7 @@ macro_rules! numbers {
 numbers! {
     Phase { Starting = 0, Active = 1, Leaving = 2 }
     Run { Unknown = 0, Stopped = 1, Claiming = 2, Starting = 3, Started = 4, Stopping = 5, Blocked = 6 }
-    Ability { Able = 0, Failed = 1, Unfit = 2, Excluded = 3 }
+    Ability { Able = 0, Failed = 1, Unfit = 2, Excluded = 3, NoAgent = 4 }
 }
 
 const STANDBY: u8 = 0;

@@ -292,6 +292,8 @@ pub enum Ability {
     Unfit,
     /// It does not know such a group, or is not asked to run it.
     Excluded,
+    /// An agent of it cannot be executed there.
+    NoAgent,
 }
 
 /// An operator's wish: a register where the highest stamp wins on every node.

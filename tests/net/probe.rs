@@ -11,7 +11,10 @@ use lubdub::daemon::address::{Addresses, Finding, NotCounted};
 
 use crate::lab::{Clock, Net, THERE, VIP, VIP6, address, soon, until, with_pair};
 
-const PATIENCE: u64 = 100;
+/// Silence takes so long to be told; even on a busy machine an answer comes sooner.
+const PATIENCE: u64 = 400;
+/// Longer than anything takes where an answer ends the wait.
+const ANSWERS: u64 = 10_000;
 /// The address under test and the other machine's own, of both families.
 const FAMILIES: [(&str, &str); 2] = [(VIP, "10.9.0.2"), (VIP6, "fd09::2")];
 
@@ -97,7 +100,9 @@ fn a_machine_without_an_address_of_its_own_can_ask_too() {
             there.inside(|| ip_add(&address(vip), None, NotAfter::Never, || 0)).unwrap();
             here.run(async |clock| {
                 let mut addresses = Addresses::new().unwrap();
-                let outcome = probe(&mut addresses, clock, &address(vip), &[]).await;
+                let (deadline, nobody) = (clock.after(ANSWERS), NotCounted::default());
+                addresses.probe(OpId(7), &address(vip), &[], nobody, deadline);
+                let (_, outcome, _) = outcome(&mut addresses, clock).await;
                 assert_eq!(outcome, ProbeOutcome::Answered { mac: THERE });
             });
         }
@@ -194,7 +199,7 @@ fn silence_counts_only_while_there_is_carrier() {
                     &address(vip),
                     &[ip(other)],
                     NotCounted::default(),
-                    clock.after(400),
+                    clock.after(3000),
                 );
                 let nothing =
                     tokio::time::timeout(Duration::from_millis(50), addresses.next()).await;

@@ -9,7 +9,7 @@ use lubdub::lab::{
 };
 
 use crate::support::{
-    SLACK, assert_never_moved, assert_never_two, assert_outage, in_lab, pair, sight,
+    SLACK, assert_never_moved, assert_never_two, assert_outage, in_lab, is_told, page, pair, sight,
 };
 
 fn pair_over(carriers: [Carrier; 2]) -> Plan {
@@ -320,18 +320,4 @@ fn broken(lab: &Lab) -> Result<(), LabError> {
 /// Beta says that its end of the private link waits, whatever for.
 fn waits_for_something(lab: &Lab) -> Result<(), LabError> {
     is_told(lab, "beta", "link private cannot be used on this node: ")
-}
-
-/// What `lubdub status` prints on a node holds these words.
-fn is_told(lab: &Lab, node: &str, words: &str) -> Result<(), LabError> {
-    wait_for(&format!("status of {node} tells: {words}"), PATIENCE, || {
-        Ok(page(lab, node)?.contains(words.trim_end()))
-    })
-}
-
-/// What `lubdub status` prints on a node, as one line.
-fn page(lab: &Lab, node: &str) -> Result<String, LabError> {
-    let output = lab.node(node)?.lubdub(&["status"])?;
-    let page = String::from_utf8_lossy(&output.stdout);
-    Ok(page.split_whitespace().collect::<Vec<_>>().join(" "))
 }

@@ -1,9 +1,14 @@
 //! The web server fails on a node that is well.
 
-use lubdub::lab::{Lab, LabError, Moment, PATIENCE, Plan, WebServer, wait_for};
+use std::fs;
+
+use lubdub::cluster::event::{Event, StopReason};
+use lubdub::lab::{GROUP, Lab, LabError, Moment, Node, PATIENCE, Plan, WebServer, wait_for};
 use nix::unistd::Pid;
 
-use crate::support::{SLACK, assert_never_moved, assert_outage, in_lab, pair, sight};
+use crate::support::{
+    SLACK, assert_never_moved, assert_outage, in_lab, is_told, page, pair, sight,
+};
 
 #[test]
 fn a_killed_web_server_is_started_again_in_place() {
@@ -33,6 +38,70 @@ fn a_master_killed_alone_is_replaced_with_its_workers() {
                 && now.iter().all(|pid| !before.contains(pid))
                 && client.served_by("alpha"))
         })?;
+        assert_never_moved(lab, "alpha");
+        Ok(())
+    });
+}
+
+/// Somebody tries the agent by hand on the standby, or types the address in: two machines would answer for it.
+#[test]
+fn an_address_put_on_the_standby_by_hand_is_taken_off() {
+    in_lab("service::an_address_put_on_the_standby_by_hand_is_taken_off", pair(), |lab| {
+        let client = lab.begin()?;
+        let beta = lab.node("beta")?;
+        for by_hand in [
+            vec!["ip", "add", "10.77.0.100/24"],
+            vec!["agent", "run", "IPaddr", "start", "ip=10.77.0.100/24"],
+        ] {
+            let output = beta.lubdub(&by_hand)?;
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            wait_for("alpha alone has the address", PATIENCE, || {
+                Ok(lab.kernels().only_holder_is("alpha") && !has_address(beta)?)
+            })?;
+        }
+        lab.wait_served(&client, "alpha")?;
+        let told = lab.node("beta")?.history()?;
+        let leftover = |event: &Event| {
+            matches!(event, Event::GroupStopping { because: StopReason::Leftover, .. })
+        };
+        assert!(told.iter().any(|told| leftover(&told.event)), "{told:?}");
+        // Nobody is led to a machine that does not have it.
+        let output = beta.lubdub(&["ip", "announce", "10.77.0.100/24"])?;
+        assert!(!output.status.success());
+        Ok(())
+    });
+}
+
+/// As its own kernel has it.
+fn has_address(node: &Node) -> Result<bool, LabError> {
+    Ok(node.lubdub(&["ip", "show", "10.77.0.100/24"])?.status.success())
+}
+
+/// An agent is deleted under a running group, and on the standby before.
+#[test]
+fn a_missing_agent_ends_nothing_and_is_told_of() {
+    in_lab("service::a_missing_agent_ends_nothing_and_is_told_of", pair(), |lab| {
+        let _client = lab.begin()?;
+        for node in lab.nodes() {
+            let agent = node.etc().join("agents/IPaddr");
+            fs::rename(&agent, node.etc().join("IPaddr.away")).unwrap();
+        }
+        is_told(lab, "alpha", "vip on alpha: monitor: cannot be run")?;
+        assert_never_moved(lab, "alpha");
+        lab.node("beta")?.stop_daemon(PATIENCE)?;
+        lab.node("beta")?.start_daemon()?;
+        is_told(lab, "alpha", "beta has an agent of it that cannot be executed")?;
+        let output = lab.node("alpha")?.lubdub(&["switchover", GROUP])?;
+        assert!(!output.status.success());
+        for node in lab.nodes() {
+            let agent = node.etc().join("agents/IPaddr");
+            fs::rename(node.etc().join("IPaddr.away"), &agent).unwrap();
+        }
+        wait_for(
+            "beta can take over",
+            PATIENCE,
+            || Ok(!page(lab, "alpha")?.contains("cannot be")),
+        )?;
         assert_never_moved(lab, "alpha");
         Ok(())
     });

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lubdub::lab::{Client, Inside, Lab, LabError, Moment, Plan, Sight};
+use lubdub::lab::{Client, Inside, Lab, LabError, Moment, PATIENCE, Plan, Sight, wait_for};
 
 /// What a test may take longer on a machine that is busy with something else. The exact figures are the benchmark's.
 pub(crate) const SLACK: Duration = Duration::from_millis(400);
@@ -83,6 +83,20 @@ pub(crate) fn assert_outage(sight: &Sight, fault: Moment, at_most: Duration) {
 pub(crate) fn assert_never_moved(lab: &Lab, node: &str) {
     let holds = lab.kernels().holds();
     assert!(holds.len() == 1 && lab.kernels().only_holder_is(node), "{holds:?}");
+}
+
+/// What `lubdub status` prints on a node holds these words.
+pub(crate) fn is_told(lab: &Lab, node: &str, words: &str) -> Result<(), LabError> {
+    wait_for(&format!("status of {node} tells: {words}"), PATIENCE, || {
+        Ok(page(lab, node)?.contains(words.trim_end()))
+    })
+}
+
+/// What `lubdub status` prints on a node, as one line.
+pub(crate) fn page(lab: &Lab, node: &str) -> Result<String, LabError> {
+    let output = lab.node(node)?.lubdub(&["status"])?;
+    let page = String::from_utf8_lossy(&output.stdout);
+    Ok(page.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Shows what the daemons wrote if the test fails.

@@ -366,12 +366,17 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
     }
     if !peer.differs.is_empty() {
         let sections: Vec<String> = peer.differs.iter().map(ToString::to_string).collect();
-        found.push(
-            Finding::warning(format!(
-                "the configuration of {name} differs in {}",
-                sections.join(", ")
+        let what = format!("the configuration of {name} differs in {}", sections.join(", "));
+        let finding = if peer.differs.iter().any(|section| section.binds()) {
+            Finding::degraded(format!(
+                "{what}: nothing moves, and nothing is taken over from {name}"
             ))
-            .todo("copy one cluster.toml to all nodes and restart lubdub, one node at a time"),
+        } else {
+            Finding::warning(what)
+        };
+        found.push(
+            finding
+                .todo("copy one cluster.toml to all nodes and restart lubdub, one node at a time"),
         );
     }
     if let Some(version) = peer.unknown_version {

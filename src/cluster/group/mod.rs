@@ -47,6 +47,8 @@ pub(super) enum Running {
 pub(super) enum Failure {
     /// It failed; it may be tried again then.
     Soft { until: Instant },
+    /// An agent could not be executed; it is tried again then.
+    NoAgent { until: Instant },
     /// It cannot work here.
     Hard,
 }
@@ -59,6 +61,8 @@ const RESTARTS: usize = 1;
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// But after this time at most.
 const RETRY_MOST: Duration = Duration::from_secs(300);
+/// How often an agent that could not be executed is tried.
+const AGENT_RETRY: Duration = Duration::from_secs(10);
 
 /// A group on this node.
 #[derive(Debug)]
@@ -152,6 +156,7 @@ impl LocalGroup {
         match self.failure {
             None => Ability::Able,
             Some(Failure::Soft { .. }) => Ability::Failed,
+            Some(Failure::NoAgent { .. }) => Ability::NoAgent,
             Some(Failure::Hard) => Ability::Unfit,
         }
     }
@@ -262,10 +267,16 @@ impl LocalGroup {
 
     /// Bring its resources one step nearer to what is wanted, and look after those that run.
     pub(super) fn advance(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
-        if let Some(Failure::Soft { until }) = self.failure
-            && ground.now >= until
-        {
-            self.failure = None;
+        match self.failure {
+            Some(Failure::Soft { until }) if ground.now >= until => self.failure = None,
+            Some(Failure::NoAgent { until })
+                if ground.now >= until && self.running == Running::Stopped =>
+            {
+                for resource in self.resources.iter_mut().filter(|resource| resource.no_agent) {
+                    resource.look_again(ground.config.resource(resource.id), out);
+                }
+            }
+            Some(Failure::Soft { .. } | Failure::NoAgent { .. } | Failure::Hard) | None => {}
         }
         match &self.running {
             Running::Unknown => self.look(ground, out),
@@ -346,6 +357,8 @@ impl LocalGroup {
             let spec = ground.config.resource(resource.id);
             match resource.doing {
                 Doing::Started => continue,
+                // One action at a time: its answer comes first.
+                Doing::Stopped if resource.monitor.is_some() => resource.cut_short(out),
                 Doing::Stopped => resource.start(spec, self.term, bound, ground.lease, out),
                 Doing::Failed => {
                     resource.stop(spec, self.term, out);
@@ -386,6 +399,14 @@ impl LocalGroup {
         let may_renew = self.lease(ground).is_some();
         let failure = self.failure.and_then(|failure| match failure {
             Failure::Soft { until } => Some(until),
+            // Answers are awaited, or it cannot be tried now.
+            Failure::NoAgent { .. }
+                if self.running != Running::Stopped
+                    || self.resources.iter().any(|resource| resource.monitor.is_some()) =>
+            {
+                None
+            }
+            Failure::NoAgent { until } => Some(until),
             Failure::Hard => None,
         });
         let live = match self.running {

@@ -1,9 +1,10 @@
 //! What comes of a group's actions: answers of agents, renewals, and news about its addresses.
 
-use std::time::Duration;
+use std::mem;
 
 use super::{
-    Failure, Ground, LocalGroup, RESTART_WINDOW, RESTARTS, RETRY_FIRST, RETRY_MOST, Running,
+    AGENT_RETRY, Failure, Ground, LocalGroup, RESTART_WINDOW, RESTARTS, RETRY_FIRST, RETRY_MOST,
+    Running,
 };
 use crate::agent::{Action, ExitCode, Outcome};
 use crate::cluster::event::{Event, Recovery, StopReason};
@@ -47,6 +48,7 @@ impl LocalGroup {
             (Doing::Starting(asked), Action::Start) if asked == op => match outcome {
                 outcome if outcome.is_success() => {
                     resource.failure = None;
+                    resource.no_agent = false;
                     resource.started(ground.now, spec);
                     self.remarked(ground.config, place, outcome, out);
                 }
@@ -67,9 +69,14 @@ impl LocalGroup {
                 if outcome.is_success() {
                     resource.doing = Doing::Stopped;
                     resource.remark = None;
+                    resource.no_agent = false;
                 } else {
                     self.failed(ground, place, action, outcome, out);
                 }
+            }
+            (Doing::Stopped, Action::Monitor) if resource.monitor == Some(op) => {
+                resource.looked();
+                self.looked_again(ground, place, outcome, out);
             }
             (_, Action::Monitor) if resource.monitor == Some(op) => {
                 self.monitored(ground, place, outcome, out);
@@ -101,14 +108,9 @@ impl LocalGroup {
             Outcome::CannotExecute(_) => {
                 resource.failure = Some(format!("monitor: {outcome}"));
                 resource.doing = Doing::Stopped;
-                let able_again = self.fail_here(ground.now, outcome);
-                self.tell_failure(
-                    ground.config,
-                    place,
-                    (Action::Monitor, outcome),
-                    Recovery::Leave { able_again },
-                    out,
-                );
+                resource.no_agent = true;
+                let then = self.fail_here(ground.now, outcome);
+                self.tell_failure(ground.config, place, (Action::Monitor, outcome), then, out);
                 return;
             }
             // Something is wrong with it, so something of it may run.
@@ -118,6 +120,40 @@ impl LocalGroup {
             | Outcome::Killed
             | Outcome::TooLate => Doing::Failed,
         };
+    }
+
+    /// What a look at a stopped resource found.
+    fn looked_again(
+        &mut self,
+        ground: &Ground<'_>,
+        place: usize,
+        outcome: &Outcome,
+        out: &mut Outbox,
+    ) {
+        let Some(resource) = self.resources.get_mut(place) else { return };
+        match outcome {
+            // Cut short for a start.
+            Outcome::Killed | Outcome::TooLate => {}
+            Outcome::CannotExecute(_) if resource.no_agent => {
+                resource.failure = Some(format!("monitor: {outcome}"));
+                self.fail_here(ground.now, outcome);
+            }
+            Outcome::Exited { .. }
+            | Outcome::TimedOut
+            | Outcome::Signalled(_)
+            | Outcome::CannotExecute(_) => {
+                if mem::take(&mut resource.no_agent) {
+                    resource.failure = None;
+                }
+                let missing = |resource: &LocalResource| resource.no_agent;
+                if matches!(self.failure, Some(Failure::NoAgent { .. }))
+                    && !self.resources.iter().any(missing)
+                {
+                    self.failure = None;
+                }
+                self.found(ground, place, outcome, out);
+            }
+        }
     }
 
     fn monitored(
@@ -133,6 +169,9 @@ impl LocalGroup {
         match outcome {
             outcome if outcome.is_success() => {
                 resource.slow = false;
+                if mem::take(&mut resource.no_agent) {
+                    resource.failure = None;
+                }
                 self.remarked(ground.config, place, outcome, out);
             }
             Outcome::Killed | Outcome::TooLate => {}
@@ -146,10 +185,15 @@ impl LocalGroup {
                     timeout: spec.timeout.monitor,
                 });
             }
-            Outcome::Exited { .. }
-            | Outcome::TimedOut
-            | Outcome::Signalled(_)
-            | Outcome::CannotExecute(_) => {
+            // That nobody can look is no word on the service, and without its agent it could not be stopped either.
+            Outcome::CannotExecute(_) => {
+                if !mem::replace(&mut resource.no_agent, true) {
+                    resource.failure = Some(format!("monitor: {outcome}"));
+                    let failed = (Action::Monitor, outcome);
+                    self.tell_failure(ground.config, place, failed, Recovery::Unwatched, out);
+                }
+            }
+            Outcome::Exited { .. } | Outcome::TimedOut | Outcome::Signalled(_) => {
                 self.failed(ground, place, Action::Monitor, outcome, out);
             }
         }
@@ -191,8 +235,8 @@ impl LocalGroup {
             return;
         }
         // What never ran needs no stop.
-        let ran = !(action == Action::Start && matches!(outcome, Outcome::CannotExecute(_)));
-        resource.doing = if ran { Doing::Failed } else { Doing::Stopped };
+        resource.no_agent = matches!(outcome, Outcome::CannotExecute(_));
+        resource.doing = if resource.no_agent { Doing::Stopped } else { Doing::Failed };
         self.restarts.retain(|at| ground.now - *at <= RESTART_WINDOW);
         let hard = matches!(outcome, Outcome::Exited { code, .. } if code.is_hard() && *code != ExitCode::Unimplemented);
         if action == Action::Monitor && !hard && self.holds() && self.restarts.len() < RESTARTS {
@@ -200,27 +244,25 @@ impl LocalGroup {
             self.tell_failure(ground.config, place, (action, outcome), Recovery::RestartHere, out);
             return;
         }
-        let able_again = self.fail_here(ground.now, outcome);
-        self.tell_failure(
-            ground.config,
-            place,
-            (action, outcome),
-            Recovery::Leave { able_again },
-            out,
-        );
+        let then = self.fail_here(ground.now, outcome);
+        self.tell_failure(ground.config, place, (action, outcome), then, out);
         self.release(ground, StopReason::Failed { resource: name }, out);
     }
 
-    /// Not able here for a while. Returns for how long, unless it needs a human.
-    fn fail_here(&mut self, now: Instant, outcome: &Outcome) -> Option<Duration> {
+    /// Not able here for a while.
+    fn fail_here(&mut self, now: Instant, outcome: &Outcome) -> Recovery {
         if matches!(outcome, Outcome::Exited { code, .. } if code.is_hard()) {
             self.failure = Some(Failure::Hard);
-            return None;
+            return Recovery::Leave { able_again: None };
+        }
+        if matches!(outcome, Outcome::CannotExecute(_)) {
+            self.failure = Some(Failure::NoAgent { until: now + AGENT_RETRY });
+            return Recovery::AwaitAgent;
         }
         let wait = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(RETRY_MOST);
         self.failures += 1;
         self.failure = Some(Failure::Soft { until: now + wait });
-        Some(wait)
+        Recovery::Leave { able_again: Some(wait) }
     }
 
     fn tell_failure(
@@ -291,13 +333,15 @@ impl LocalGroup {
         let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else {
             return;
         };
-        if !holds || resource.doing != Doing::Started {
-            return;
-        }
+        let kept = holds && resource.doing == Doing::Started;
         match notice {
-            AddressNotice::Removed => resource.renew_now(ground.now),
-            AddressNotice::LinkUp => resource.announce_now(ground.now, out),
-            AddressNotice::Conflict { mac } => {
+            // Put there by hand, say: if its agent confirms it, it is stopped as what is left of the group.
+            AddressNotice::Appeared if self.running == Running::Stopped => {
+                resource.look_again(ground.config.resource(id), out);
+            }
+            AddressNotice::Removed if kept => resource.renew_now(ground.now),
+            AddressNotice::LinkUp if kept => resource.announce_now(ground.now, out),
+            AddressNotice::Conflict { mac } if kept => {
                 let address = ground.config.resource(id).address.as_ref();
                 if resource.defend(ground.now, out)
                     && let Some(address) = address
@@ -305,6 +349,10 @@ impl LocalGroup {
                     out.emit(Event::AddressConflict { group, address: address.to_string(), mac });
                 }
             }
+            AddressNotice::Appeared
+            | AddressNotice::Removed
+            | AddressNotice::LinkUp
+            | AddressNotice::Conflict { .. } => {}
         }
     }
 

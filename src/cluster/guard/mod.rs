@@ -201,11 +201,7 @@ impl Guard {
     /// What the guard rests on and this peer's configuration says otherwise: nobody gains a right until they agree (P9).
     pub(super) fn differs(config: &Config, peer: &Peer) -> Option<Section> {
         let theirs = peer.said()?.digests?;
-        let differ = config.digests.differing(theirs);
-        differ.into_iter().find(|section| match section {
-            Section::Nodes | Section::Guard => true,
-            Section::Heartbeat | Section::Groups => false,
-        })
+        config.digests.differing(theirs).into_iter().find(|section| section.binds())
     }
 
     fn just_paused(&self, now: Instant) -> bool {

@@ -6,7 +6,7 @@ use crate::cluster::guard::Guard;
 use crate::cluster::io::{ClientId, Command, Output, Response};
 use crate::cluster::peer::{Peer, Standing};
 use crate::config::{GroupId, NodeId};
-use crate::wire::{GroupTag, WishSubject};
+use crate::wire::{GroupTag, Wish, WishSubject};
 
 impl Node {
     pub(super) fn command(
@@ -61,8 +61,7 @@ impl Node {
         let already = self.wishes.standby(tag).is_some() == standby;
         if !already {
             self.wish(WishSubject::Standby { node: tag, standby }, author, unix_ms);
-            self.out
-                .emit(Event::Wished { wish: format!("{name} {word}"), author: author.to_owned() });
+            self.tell_wish(format!("{name} {word}"), author, None);
         }
         let message = match (already, standby) {
             (true, _) => format!("{name} is {word} already"),
@@ -82,8 +81,13 @@ impl Node {
         unix_ms: u64,
     ) -> Result<Response, String> {
         let id = self.find_group(group)?;
-        let holder =
-            self.config.node_ids().find(|node| super::reconcile::holds(self.run_on(*node, id)));
+        // What a node ran that is silent now is no longer known.
+        let heard =
+            |node: NodeId| node == self.config.me || self.peer(node).is_some_and(Peer::is_up);
+        let holder = self
+            .config
+            .node_ids()
+            .find(|node| heard(*node) && super::reconcile::holds(self.run_on(*node, id)));
         let target = match to {
             Some(name) => self.find_node(&name)?,
             None => {
@@ -91,9 +95,7 @@ impl Node {
                 let other = nodes
                     .filter(|node| Some(*node) != holder)
                     .find(|node| self.unable(*node, id).is_none());
-                other.ok_or_else(|| {
-                    format!("no other node can take {group} now; see `lubdub status`")
-                })?
+                other.ok_or_else(|| self.no_other(id, holder))?
             }
         };
         let name = self.name(target);
@@ -118,8 +120,50 @@ impl Node {
             unix_ms,
         );
         let wish = format!("{group} to {name}");
-        self.out.emit(Event::Wished { wish: wish.clone(), author: author.to_owned() });
+        self.tell_wish(wish.clone(), author, None);
         Ok(Response::Accepted { message: format!("moving {wish}"), to: Some(name) })
+    }
+
+    fn tell_wish(&mut self, wish: String, author: &str, on: Option<String>) {
+        self.out.emit(Event::Wished { wish, author: author.to_owned(), on });
+    }
+
+    /// An operator wished something on another node, which told it. That a move is over is told by the move.
+    pub(super) fn learnt_wish(&mut self, wish: &Wish) {
+        let words = match wish.subject {
+            WishSubject::Standby { node, standby } => {
+                let word = if standby { "standby" } else { "online" };
+                self.config.node_by_tag(node).map(|node| format!("{} {word}", self.name(node)))
+            }
+            WishSubject::Location { group, node: Some(node) } => {
+                let group = self.config.group_by_tag(group);
+                let node = self.config.node_by_tag(node);
+                group.zip(node).map(|(group, node)| {
+                    format!("{} to {}", self.config.group(group).name, self.name(node))
+                })
+            }
+            WishSubject::Location { node: None, .. } => None,
+        };
+        // The last byte of its stamp is the place of the node that gave it.
+        let place = usize::try_from(wish.stamp & 0xff).ok();
+        let on = place.and_then(|place| self.config.nodes.get(place)).map(|node| node.name.clone());
+        if let Some(words) = words {
+            self.tell_wish(words, &wish.author, on.or_else(|| Some("another node".to_owned())));
+        }
+    }
+
+    /// Why a group can go nowhere else.
+    fn no_other(&self, id: GroupId, holder: Option<NodeId>) -> String {
+        let others = self.config.group(id).nodes.iter().filter(|node| Some(**node) != holder);
+        let why: Vec<String> = others
+            .filter_map(|node| Some(format!("{} {}", self.name(*node), self.unable(*node, id)?)))
+            .collect();
+        let group = &self.config.group(id).name;
+        if why.is_empty() {
+            format!("{group} has no other node")
+        } else {
+            format!("no other node can take {group} now: {}", why.join(", "))
+        }
     }
 
     /// The wish for a place ends: the group had to go elsewhere, and stays there.
@@ -154,8 +198,7 @@ impl Node {
         self.news = true;
         self.out
             .emit(Event::PeerConfirmedDead { peer: name.to_owned(), author: author.to_owned() });
-        let message =
-            format!("{name} counts as dead until it is heard again; its groups are taken over now");
+        let message = format!("{name} counts as dead until it is heard again");
         Ok(Response::Accepted { message, to: None })
     }
 }

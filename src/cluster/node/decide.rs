@@ -94,6 +94,7 @@ impl Node {
             (Some(Phase::Starting) | None, _) => return Some(Unable::Starting),
             (Some(Phase::Active), Some(Ability::Failed)) => return Some(Unable::Failed),
             (Some(Phase::Active), Some(Ability::Unfit)) => return Some(Unable::Unfit),
+            (Some(Phase::Active), Some(Ability::NoAgent)) => return Some(Unable::NoAgent),
             (Some(Phase::Active), Some(Ability::Excluded)) => return Some(Unable::Excluded),
             (Some(Phase::Active), Some(Ability::Able) | None) => {}
         }

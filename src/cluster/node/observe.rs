@@ -201,8 +201,11 @@ impl Node {
         let mine = self.config.digests;
         let mut learnt = false;
         // Those about what this node does not know are others' to keep, and might be without end.
-        for wish in report.wishes.iter().filter(|wish| self.config.knows(&wish.subject)) {
-            learnt |= self.wishes.merge(wish);
+        for wish in &report.wishes {
+            if self.config.knows(&wish.subject) && self.wishes.merge(wish) {
+                learnt = true;
+                self.learnt_wish(wish);
+            }
         }
         let mut groups = Vec::new();
         for entry in &report.groups {

@@ -14,6 +14,7 @@ use crate::config::{
 use crate::wire::{Heartbeat, KeyId, NodeTag, Run};
 
 mod adversity;
+mod agents;
 mod clocks;
 mod namesake;
 mod told;
@@ -304,6 +305,10 @@ impl Pair {
 
     fn switchover(&mut self, node: usize) {
         self.command(node, Command::Switchover { group: "web".to_owned(), to: None });
+    }
+
+    fn count(&self, node: usize, which: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|(at, _, event)| *at == node && which(event)).count()
     }
 
     fn story(&self) -> String {

@@ -28,6 +28,7 @@ impl IpError {
             Self::Netlink(_)
             | Self::OnOtherInterface { .. }
             | Self::OtherPrefix { .. }
+            | Self::NotHere { .. }
             | Self::TooLate { .. }
             | Self::NoHardwareAddress { .. }
             | Self::Packet { .. } => IpErrorClass::Failed,
@@ -115,6 +116,10 @@ pub fn ip_show(address: &Address) -> Result<Option<Shown>, IpError> {
 pub fn ip_announce(address: &Address) -> Result<(), IpError> {
     let mut netlink = Netlink::open()?;
     let interface = locate(&mut netlink, address)?;
+    // Whoever is told sends its traffic here.
+    if !present(&mut netlink, address.ip)?.iter().any(|there| there.interface == interface.id) {
+        return Err(IpError::NotHere { ip: address.ip, interface: interface.name });
+    }
     let Some(mac) = interface.mac else { return Ok(()) };
     let packet = |source| IpError::Packet { what: "announce an address", source };
     let Some(port) = Port::find(interface.id, mac).map_err(packet)? else {

@@ -50,6 +50,11 @@ impl Holdings {
         self.0.remove(&resource).is_some()
     }
 
+    /// Whether this one is held, with this address.
+    pub(super) fn holds(&self, resource: ResourceId, ip: IpAddr) -> bool {
+        self.0.get(&resource).is_some_and(|held| held.ip == ip)
+    }
+
     pub(super) fn interface_of(&self, resource: ResourceId) -> Option<InterfaceId> {
         self.0.get(&resource).map(|held| held.interface)
     }

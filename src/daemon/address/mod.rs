@@ -58,6 +58,16 @@ pub enum IpError {
         /// The prefix that was asked for.
         wanted: u8,
     },
+    /// It is to be announced, and is not there.
+    #[error(
+        "{ip} is not on interface {interface}: nothing was announced; `lubdub ip add` puts it there"
+    )]
+    NotHere {
+        /// The address.
+        ip: IpAddr,
+        /// Where it would be.
+        interface: String,
+    },
     /// The right to put it there ended before it could be put.
     #[error("too late: the right to hold {ip} is over, and it was not added")]
     TooLate {

@@ -63,6 +63,8 @@ pub struct Addresses {
     own: Option<BTreeSet<Mac>>,
     probes: Probes,
     holdings: Holdings,
+    /// The addresses of all groups, held or not.
+    watched: Vec<(ResourceId, IpAddr)>,
     findings: VecDeque<Finding>,
     /// The latest moment that a caller told: as good a clock as the limit on conflicts needs.
     told: Instant,
@@ -78,9 +80,15 @@ impl Addresses {
             own: None,
             probes: Probes::default(),
             holdings: Holdings::default(),
+            watched: Vec::new(),
             findings: VecDeque::new(),
             told: Instant::ZERO,
         })
+    }
+
+    /// From now on tells when one of these comes to this machine, which does not hold it.
+    pub fn watch(&mut self, addresses: impl IntoIterator<Item = (ResourceId, IpAddr)>) {
+        self.watched = addresses.into_iter().collect();
     }
 
     /// Asks the network who has an address, once, and beside it whoever can show that the question was heard: those of
@@ -232,7 +240,7 @@ impl Addresses {
                 self.forget(*id);
                 self.holdings.link(*id, false)
             }
-            News::AddressAdded { .. } => Vec::new(),
+            News::AddressAdded { ip, .. } => self.appeared(&[*ip]),
             News::AddressRemoved { interface, ip } => self.holdings.removed(*interface, *ip),
             News::LookAgain => {
                 self.own = None;
@@ -250,10 +258,20 @@ impl Addresses {
         let there: Vec<_> =
             there.into_iter().map(|address| (address.interface, address.ip)).collect();
         let mut notices = self.holdings.missing(&there);
+        notices.extend(self.appeared(&there.iter().map(|(_, ip)| *ip).collect::<Vec<_>>()));
         for interface in self.netlink.interfaces()? {
             notices.extend(self.holdings.link(interface.id, interface.carrier));
         }
         Ok(notices)
+    }
+
+    /// What is watched and not held of these addresses of this machine.
+    fn appeared(&self, there: &[IpAddr]) -> Vec<(ResourceId, AddressNotice)> {
+        let strange = |(resource, ip): &&(ResourceId, IpAddr)| {
+            there.contains(ip) && !self.holdings.holds(*resource, *ip)
+        };
+        let strange = self.watched.iter().filter(strange);
+        strange.map(|(resource, _)| (*resource, AddressNotice::Appeared)).collect()
     }
 
     /// What is kept about an interface may have changed.

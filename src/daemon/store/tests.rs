@@ -47,6 +47,18 @@ fn times(store: &Store) -> Vec<u64> {
 }
 
 #[test]
+fn one_daemon_a_directory() {
+    on_loop(async {
+        let dir = tempfile::tempdir().unwrap();
+        let first = open(dir.path());
+        let refused = Store::open(dir.path(), Clock::start()).unwrap_err().to_string();
+        assert!(refused.contains("another lubdub daemon"), "{refused}");
+        drop(first);
+        open(dir.path());
+    });
+}
+
+#[test]
 fn what_was_kept_is_there_in_the_next_life() {
     on_loop(async {
         let dir = tempfile::tempdir().unwrap();

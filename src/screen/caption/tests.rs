@@ -168,7 +168,7 @@ fn cut_link() {
 fn switchover() {
     let wished = || Reason::Wished { author: "root".into() };
     let told = [
-        ("alpha", Event::Wished { wish: "web to beta".into(), author: "root".into() }),
+        ("alpha", Event::Wished { wish: "web to beta".into(), author: "root".into(), on: None }),
         ("alpha", placed("beta", wished())),
         ("alpha", stopping(StopReason::Moves { to: "beta".into(), reason: wished() })),
         ("beta", cleared("alpha", Evidence::Consent)),

@@ -49,10 +49,6 @@ impl Pair {
         self.now = end;
         wakes
     }
-
-    fn count(&self, node: usize, which: impl Fn(&Event) -> bool) -> usize {
-        self.events.iter().filter(|(at, _, event)| *at == node && which(event)).count()
-    }
 }
 
 #[test]
