@@ -61,13 +61,16 @@ impl Share {
 pub(super) fn lost_out(answers: Option<u8>, way_in: Option<u8>) -> Option<u8> {
     let (came, passed) = (100 - answers?.min(100), 100 - way_in?.min(100));
     let (came, passed) = (u32::from(came), u32::from(passed));
+    if passed == 0 {
+        return None;
+    }
     let missing = passed.saturating_sub(came);
     // The variance of the difference of two such shares, each passed × (100 - passed) / WINDOW.
     let variance = 2 * passed * (100 - passed) / WINDOW;
     if missing * missing <= 9 * variance {
         return Some(0);
     }
-    u8::try_from(100 - came * 100 / passed.max(1)).ok()
+    u8::try_from(100 - came * 100 / passed).ok()
 }
 
 /// The newest heartbeats of a peer, each with the links on which it came.
@@ -204,7 +207,7 @@ mod tests {
         assert_eq!(lost_out(Some(30), Some(30)), Some(0));
         assert_eq!(lost_out(Some(90), Some(30)), Some(86));
         assert_eq!(lost_out(Some(10), Some(40)), Some(0));
-        assert_eq!(lost_out(Some(100), Some(100)), Some(100));
+        assert_eq!(lost_out(Some(100), Some(100)), None);
         // Missing 20 of 57 is what chance makes of 60 % lost on the way in.
         assert_eq!(lost_out(Some(63), Some(43)), Some(0));
         assert_eq!(lost_out(Some(75), Some(50)), Some(0));

@@ -430,6 +430,14 @@ fn keys_of_a_silent_peer() {
 }
 
 /// Everything that only warns, at once.
+/// Each runs well, and neither could take over from the other.
+#[test]
+fn guard_differs() {
+    let mut status = fine();
+    peer(&mut status).differs = vec![Section::Guard, Section::Groups];
+    check("guard_differs", &status, Exit::Degraded);
+}
+
 #[test]
 fn many_warnings() {
     let mut status = fine();
@@ -437,7 +445,7 @@ fn many_warnings() {
     let beta = peer(&mut status);
     beta.worst_silence = ms(412);
     (beta.clock_offset_us, beta.clock_apart) = (Some(2_300_000), true);
-    beta.differs = vec![Section::Guard, Section::Groups];
+    beta.differs = vec![Section::Heartbeat, Section::Groups];
     let web = group(&mut status);
     web.reason = Reason::StaysPut;
     web.resources[0].failure = Some("monitor: exit 7 (not running)".into());

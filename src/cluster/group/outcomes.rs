@@ -306,6 +306,7 @@ impl LocalGroup {
         let Some(address) = &ground.config.resource(id).address else { return };
         let address = address.to_string();
         match outcome {
+            RenewOutcome::Kept if resource.no_agent => {}
             RenewOutcome::Kept => resource.failure = None,
             RenewOutcome::TooLate => resource.renew_now(ground.now),
             RenewOutcome::PutBack => {
