@@ -1,5 +1,5 @@
-//! A stranger sends what looks like heartbeats to the holder as fast as a processor can, under a key that is wrong: from its
-//! own address, and from the peer's. Nobody may lose anybody.
+//! A stranger sends what looks like heartbeats to the holder, 200,000 a second and then as fast as a processor can, under a
+//! key that is wrong: from its own address, and from the peer's. Nobody may lose anybody at the first pace.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -23,6 +23,9 @@ const BETA: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 const DAEMONS: usize = 0;
 const STRANGER: usize = 1;
 
+/// Datagrams a second that must move nothing.
+pub(crate) const PACE: u32 = 200_000;
+
 /// As whom the stranger speaks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
@@ -38,21 +41,24 @@ pub(crate) fn section() -> Result<bool, LabError> {
         "\nthe holder is flooded for 20 s on one of two links, lubdub 100/500 ms, address only"
     );
     let mut kept = true;
-    for (probe, name) in [
-        (Probe::FloodForeign, "from a foreign address, offered"),
-        (Probe::FloodSpoofed, "from the peer's address, offered"),
+    // What is asked for, and then what this machine can do.
+    for (probe, name, bound) in [
+        (Probe::FloodForeign, "from a foreign address, offered", Some(0.0)),
+        (Probe::FloodSpoofed, "from the peer's address, offered", Some(0.0)),
+        (Probe::TorrentForeign, "as fast as it can, foreign, offered", None),
+        (Probe::TorrentSpoofed, "as fast as it can, as the peer, offered", None),
     ] {
         let figures = probe.run_inside(None)?;
         figure(name, figures.first(), "a second", None);
         figure("  dropped by the kernel, as status tells", figures.get(1), "datagrams", None);
-        kept &= figure("  peer lost", figures.get(2), "times", Some(0.0));
-        kept &= figure("  address taken or given up", figures.get(3), "times", Some(0.0));
+        kept &= figure("  peer lost", figures.get(2), "times", bound);
+        kept &= figure("  address taken or given up", figures.get(3), "times", bound);
     }
     Ok(kept)
 }
 
 /// Datagrams offered a second, drops that status shows, losses of the peer, changes of the hold.
-pub(crate) fn run(source: Source) -> Result<Vec<f64>, LabError> {
+pub(crate) fn run(source: Source, pace: Option<u32>) -> Result<Vec<f64>, LabError> {
     let lab = settled(pair(Service::Address, 100, 500))?;
     pin_daemons(&lab)?;
     let (lost, changed) = (times_lost(&lab)?, changes(&lab));
@@ -65,6 +71,7 @@ pub(crate) fn run(source: Source) -> Result<Vec<f64>, LabError> {
         target: SocketAddr::from((ALPHA, PORT)),
         datagram: forged()?,
         processor: STRANGER,
+        pace,
     })?;
     // Watched to the end: what happens meanwhile is counted below.
     stays("the flood", LONG, || Ok(true))?;

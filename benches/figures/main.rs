@@ -59,7 +59,7 @@ enum Section {
     NeverTwo,
     /// Ten of a hundred frames lost for a minute at 10/30 ms: does anybody lose anybody.
     Loss,
-    /// As many datagrams as a stranger can send: does anybody lose anybody.
+    /// 200,000 datagrams a second of a stranger, and as many as it can send: does anybody lose anybody.
     Flood,
     /// Memory and processor time while nothing happens.
     Idle,
@@ -82,6 +82,8 @@ enum Probe {
     Loss,
     FloodForeign,
     FloodSpoofed,
+    TorrentForeign,
+    TorrentSpoofed,
     Idle,
 }
 
@@ -101,8 +103,10 @@ impl Probe {
             Self::DaemonKilled => never_two::lose_daemon(lubdub::lab::Node::kill_daemon),
             Self::DaemonFrozen => never_two::lose_daemon(lubdub::lab::Node::freeze_daemon),
             Self::Loss => loss::run(),
-            Self::FloodForeign => flood::run(flood::Source::Foreign),
-            Self::FloodSpoofed => flood::run(flood::Source::Peer),
+            Self::FloodForeign => flood::run(flood::Source::Foreign, Some(flood::PACE)),
+            Self::FloodSpoofed => flood::run(flood::Source::Peer, Some(flood::PACE)),
+            Self::TorrentForeign => flood::run(flood::Source::Foreign, None),
+            Self::TorrentSpoofed => flood::run(flood::Source::Peer, None),
             Self::Idle => idle::run(),
         }
     }

@@ -291,7 +291,7 @@ impl LocalResource {
             && self.renewal.is_none()
             && now + leeway >= self.next_renewal
         {
-            self.next_renewal = now + length / 4;
+            self.next_renewal = now + length / 2;
             let resource = self.id;
             let renew = |op| Output::RenewAddress { op, resource, lease: length, not_after };
             self.renewal = Some(out.ask(Asked::Renew { resource }, renew));

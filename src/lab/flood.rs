@@ -1,4 +1,4 @@
-//! A stranger on the service network that sends datagrams to a node as fast as one processor can.
+//! A stranger on the service network that sends datagrams to a node, so many a second or as fast as one processor can.
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use super::moment::Moment;
 use super::room::Room;
 
 /// Datagrams of one system call.
-const BATCH: usize = 64;
+const BATCH: u16 = 64;
 
 /// What a flood sends, and as whom.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Torrent {
     pub datagram: Vec<u8>,
     /// The processor that sends, should the machine have it.
     pub processor: usize,
+    /// So many a second; `None`: as fast as it can.
+    pub pace: Option<u32>,
 }
 
 /// What came of a flood.
@@ -89,15 +91,15 @@ fn pour(torrent: &Torrent, stop: &AtomicBool) -> Result<Flooded, LabError> {
     let _ = one.set(torrent.processor).and_then(|()| sched_setaffinity(this_thread, &one));
 
     let payload = [IoSlice::new(&torrent.datagram)];
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
+    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH.into(), None);
     let begin = Moment::now();
-    let mut datagrams = 0_u64;
+    let (mut datagrams, mut offered) = (0_u64, 0);
     while !stop.load(Ordering::Relaxed) {
         let sent = sendmmsg(
             socket.as_raw_fd(),
             &mut headers,
-            std::iter::repeat_n(&payload, BATCH),
-            [None; BATCH],
+            std::iter::repeat_n(&payload, BATCH.into()),
+            [None; BATCH as usize],
             [],
             MsgFlags::empty(),
         );
@@ -107,10 +109,21 @@ fn pour(torrent: &Torrent, stop: &AtomicBool) -> Result<Flooded, LabError> {
             Err(Errno::ENOBUFS | Errno::ECONNREFUSED | Errno::EINTR) => {}
             Err(errno) => return Err(refused(what)(errno)),
         }
+        offered += u64::from(BATCH);
+        if let Some(pace) = torrent.pace {
+            keep_pace(begin, offered, pace);
+        }
     }
     let lasted = Moment::now() - begin;
     sched_setaffinity(this_thread, &everywhere).map_err(refused("choose processors"))?;
     Ok(Flooded { datagrams, lasted })
+}
+
+/// Sleeps until so many are due; whoever is late catches up.
+#[expect(clippy::disallowed_methods, reason = "time is what it waits for")]
+fn keep_pace(begin: Moment, offered: u64, pace: u32) {
+    let due = Duration::from_micros(offered.saturating_mul(1_000_000) / u64::from(pace.max(1)));
+    std::thread::sleep(due.saturating_sub(Moment::now() - begin));
 }
 
 fn socket(torrent: &Torrent) -> std::io::Result<Socket> {

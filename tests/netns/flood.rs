@@ -22,6 +22,7 @@ fn a_flood_moves_nothing() {
                 target: SocketAddr::from(([10, 77, 0, 1], PORT)),
                 datagram: vec![b'l'; 200],
                 processor: 1,
+                pace: Some(100_000),
             })?;
             stays("alpha keeps the group", Duration::from_secs(3), || {
                 Ok(lab.kernels().only_holder_is("alpha"))

@@ -51,7 +51,7 @@ fn an_address_put_on_the_standby_by_hand_is_taken_off() {
         let beta = lab.node("beta")?;
         for by_hand in [
             vec!["ip", "add", "10.77.0.100/24"],
-            vec!["agent", "run", "IPaddr", "start", "ip=10.77.0.100/24"],
+            vec!["agent", "run", "IPaddr", "start", "-p", "ip=10.77.0.100/24"],
         ] {
             let output = beta.lubdub(&by_hand)?;
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -324,7 +324,7 @@ impl Node {
 
 /// A renewal that is due within this part of the lease goes beside a heartbeat: at a keepalive of a fifth of deadtime none
 /// has a wake of its own.
-const RENEWAL_LEEWAY: u32 = 20;
+const RENEWAL_LEEWAY: u32 = 10;
 
 /// How long the kernel keeps an address that is not renewed: deadtime, in its whole seconds.
 fn lease(config: &Config) -> Duration {
