@@ -123,10 +123,13 @@ impl Switch {
     /// If `ip` refuses.
     pub fn snoop(&self, link: &str, querier: bool) -> Result<(), LabError> {
         let querier = u8::from(querier);
-        // A new querier lets everything pass for as long as answers may take: first that is made short.
+        // A new querier lets everything pass for as long as answers to its first query may take: 3 s. Its second one is sent
+        // after half a second and wants answers within 0.2 s, so that on a busy machine too all have come by then.
         tool::ip(&format!(
-            "link set {link} type bridge mcast_snooping 1 mcast_query_response_interval 20\n\
-             link set {link} type bridge mcast_querier {querier}\n"
+            "link set {link} type bridge mcast_snooping 1 mcast_query_response_interval 300 \
+             mcast_startup_query_interval 50\n\
+             link set {link} type bridge mcast_querier {querier}\n\
+             link set {link} type bridge mcast_query_response_interval 20\n"
         ))
     }
 
