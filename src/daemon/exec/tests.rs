@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{sleep, timeout};
 
@@ -263,6 +263,9 @@ fn alone_inherits_nothing() {
             ThreadPriority::Min,
             ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
         );
+        let mut blocked = SigSet::empty();
+        blocked.add(Signal::SIGTERM);
+        blocked.thread_block().unwrap();
         let mut request = fixture(1, "inheritance");
         request.environment.insert("A".to_owned(), "b".into());
         let finished = run_once(request, || Instant::ZERO).unwrap();
