@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::attend::{Child, End, Finished, attend, kill_group};
 use super::{Request, StartError};
-use crate::agent::Outcome;
+use crate::agent::{Outcome, why_not_run};
 use crate::cluster::io::OpId;
 use crate::cluster::time::Instant;
 
@@ -184,8 +184,10 @@ impl<Now: Fn() -> Instant> Worker<Now> {
 
     /// Starts an agent. Nothing that takes time may come between the look at the clock and the new process.
     fn spawn(&mut self, request: Request) -> Result<Child, Outcome> {
+        let path = &request.path;
         let cannot = |error: io::Error| {
-            Outcome::CannotExecute(format!("{}: {error}", request.path.display()))
+            let why = why_not_run(path, &error).unwrap_or_else(|| error.to_string());
+            Outcome::CannotExecute(format!("{}: {why}", path.display()))
         };
         let (stdout, stdout_end) = pipe().map_err(cannot)?;
         let (stderr, stderr_end) = pipe().map_err(cannot)?;
