@@ -42,7 +42,13 @@ fn fresh(file: &Path, force: bool, text: &str) -> Result<String, Failure> {
                 "{name} exists: its key is perhaps in use; --add puts a new key beside it, --force replaces the file"
             )))
         }
-        Err(error) => Err(Failure::Failed(format!("{name}: cannot be written: {error}"))),
+        Err(error) => {
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => "; run this as root, or name another FILE",
+                _ => "",
+            };
+            Err(Failure::Failed(format!("{name}: cannot be written: {error}{hint}")))
+        }
     }
 }
 
