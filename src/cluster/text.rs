@@ -293,8 +293,8 @@ impl fmt::Display for Event {
             }
             Self::AddressConflict { group, address, mac } => write!(
                 f,
-                "{group}: address conflict: {mac} has {address} too; find that machine; unless it is a node of this \
-                 cluster with other keys, take the address off it"
+                "{group}: address conflict: {mac} has {address} too; it may be a node of this cluster whose heartbeats \
+                 are not accepted: compare authkeys and `cluster` of all nodes before you take the address off it"
             ),
             Self::Wished { wish, author } => write!(f, "{author} asked: {wish}"),
             Self::MoveGivenUp { group, to } => write!(
@@ -504,7 +504,7 @@ impl fmt::Display for DoubtAbout<'_> {
             Doubt::AddressConflict { address, mac } => {
                 write!(
                     f,
-                    "address conflict: {address} answers from {mac}, which is not known as a node's"
+                    "address conflict: {address} answers from {mac}, which no node that is heard has"
                 )
             }
             Doubt::Unwitnessed { address, why } => {

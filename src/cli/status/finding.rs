@@ -161,14 +161,22 @@ fn advice(snapshot: &Snapshot, peer: &str, doubt: &Doubt) -> Vec<String> {
             vec!["look at the network of this node, then at the ping node".to_owned(), vouch]
         }
         Doubt::AddressConflict { mac, .. } => {
-            vec![if refuses_strangers(snapshot) {
-                format!(
-                    "{mac} is very likely a node of this cluster with other keys: leave the address on it, and \
-                     compare authkeys and cluster.toml of both"
-                )
+            const COMPARE: &str =
+                "compare authkeys, and `cluster` and [[node]] in cluster.toml, of all nodes";
+            if refuses_strangers(snapshot) {
+                vec![format!(
+                    "{mac} is very likely a node of this cluster whose heartbeats are refused here: leave the address \
+                     on it, and {COMPARE}"
+                )]
             } else {
-                format!("find the machine {mac} and take the address off it")
-            }]
+                vec![
+                    format!(
+                        "{mac} may be a node of this cluster whose heartbeats are not accepted here: {COMPARE}"
+                    ),
+                    "only if it is none of them: find that machine and take the address off it"
+                        .to_owned(),
+                ]
+            }
         }
         Doubt::Unwitnessed { .. } => {
             vec!["look at the service network: cable, switch, interface".to_owned(), vouch]

@@ -254,6 +254,8 @@ fn other_keys() {
         vec![("beta".into(), Doubt::AddressConflict { address: "10.0.0.100".into(), mac: BETAS })];
     stopped_here(web);
     check("other_keys", &status, Exit::Degraded);
+    status.snapshot.refused.remove(&Reject::BadTag);
+    check("address_elsewhere", &status, Exit::Degraded);
 }
 
 #[test]
