@@ -492,11 +492,7 @@ fn refused(snapshot: &Snapshot) -> Vec<Finding> {
     let found = snapshot.refused.iter().filter(|(why, count)| **count > 0 && counts(**why));
     found
         .map(|(why, count)| {
-            let finding = Finding::warning(format!("datagrams refused, {why}: {count}"));
-            match why.remedy() {
-                Some(remedy) => finding.todo(remedy),
-                None => finding,
-            }
+            Finding::warning(format!("datagrams refused, {why}: {count}")).todo(why.remedy())
         })
         .collect()
 }
