@@ -1,5 +1,7 @@
 //! What is not as it should be in a status: what, why, and what to do. Pure.
 
+use serde::Serialize;
+
 use super::keys;
 use crate::cli::output::age;
 use crate::cli::view::{self, Place};
@@ -21,10 +23,12 @@ pub(super) enum Grade {
 }
 
 /// One thing that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
+    #[serde(skip)]
     pub(super) grade: Grade,
     /// One sentence.
+    #[serde(rename = "sentence")]
     pub(super) what: String,
     /// What stands behind it.
     pub(super) why: Vec<String>,
