@@ -181,7 +181,7 @@ fn list(installed: &Installed) -> Result<Exit, Failure> {
         match said {
             Ok(meta) => output::result(&format!("{:widest$}  {}", name.0, meta.shortdesc))?,
             Err(why) => {
-                output::say(&format!("{name}: {why}"));
+                output::say(&why);
                 exit = Exit::Failed;
             }
         }

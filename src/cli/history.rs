@@ -45,10 +45,8 @@ pub(super) fn history(
 /// The newest records in the files; `None`: there are no files.
 fn from_files(state: &Path, limit: u32) -> Result<Option<Vec<Record>>, Failure> {
     let found = kept(state, limit).map_err(|error| {
-        let hint = match error.source.kind() {
-            ErrorKind::PermissionDenied => "; run it as root",
-            _ => "",
-        };
+        let denied = error.source.kind() == ErrorKind::PermissionDenied;
+        let hint = if denied { "; run this as root" } else { "" };
         Failure::Failed(format!("{error}{hint}"))
     })?;
     Ok(found.map(|Kept { records, strange }| {

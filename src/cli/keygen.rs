@@ -43,10 +43,8 @@ fn fresh(file: &Path, force: bool, text: &str) -> Result<String, Failure> {
             )))
         }
         Err(error) => {
-            let hint = match error.kind() {
-                io::ErrorKind::PermissionDenied => "; run this as root, or name another FILE",
-                _ => "",
-            };
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let hint = if denied { "; run this as root, or name another FILE" } else { "" };
             Err(Failure::Failed(format!("{name}: cannot be written: {error}{hint}")))
         }
     }

@@ -71,8 +71,7 @@ impl File {
 pub struct Findings {
     /// The file, or everything that is wrong with it. Text that is no TOML is told first: what it would mean is guesswork.
     pub file: Result<File, ConfigErrors>,
-    /// Names of nodes and, for each, the resources as it has them.
-    nodes: Vec<(String, Vec<Draft>)>,
+    nodes: Vec<NodeDrafts>,
 }
 
 impl Findings {
@@ -109,9 +108,10 @@ fn text_of(path: &Path, file: &str) -> Result<String, ConfigErrors> {
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let read = fs::File::open(path).and_then(|handle| handle.take(limit).read_to_end(&mut bytes));
     read.map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::PermissionDenied => "run this as root, or as a user who may read it",
-            _ => "another one is named so: lubdub check FILE, lubdub run --config FILE",
+        let hint = if error.kind() == io::ErrorKind::PermissionDenied {
+            "run this as root, or as a user who may read it"
+        } else {
+            "to name another one: lubdub check FILE, lubdub run --config FILE"
         };
         ConfigErrors::whole(file, format!("cannot be read: {error}; {hint}"))
     })?;
@@ -166,9 +166,11 @@ fn look_at(text: &str, file: &str) -> Findings {
     Findings { file, nodes }
 }
 
-/// The configuration of each node, and its resources as far as they can be read. `None`: something is wrong, and that was
-/// noted.
-fn views(top: &Table<'_>) -> Vec<(Option<Config>, (String, Vec<Draft>))> {
+/// A node's name, and its resources as far as they can be read.
+type NodeDrafts = (String, Vec<Draft>);
+
+/// The configuration of each node, and what can be read of it in any case. `None`: something is wrong, and that was noted.
+fn views(top: &Table<'_>) -> Vec<(Option<Config>, NodeDrafts)> {
     let Some(nodes) = nodes(top) else { return Vec::new() };
     let names: Vec<&str> = nodes.iter().map(|node| node.name).collect();
     (0..=u8::MAX)

@@ -190,11 +190,10 @@ pub enum LoadError {
 }
 
 fn read_hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "only its owner may read it, which is root as a rule: run this as root"
-        }
-        _ => "`lubdub keygen` makes one, which belongs on every node",
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "only its owner may read it, which is root as a rule: run this as root"
+    } else {
+        "`lubdub keygen` makes one, which belongs on every node"
     }
 }
 

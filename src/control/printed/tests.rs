@@ -26,6 +26,7 @@ fn alpha() -> String {
 }
 
 /// One of each kind with parts that have parts of their own, and some of the others.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn events() -> Vec<Event> {
     let group = web;
     let evidence = [
