@@ -4,7 +4,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use lubdub::control::Status;
 use lubdub::lab::{CLIENT, Lab, LabError, PORT, Service, Torrent, stays};
 use lubdub::wire::{
     Body, ClusterTag, Flags, Header, Heartbeat, Incarnation, Keys, NodeTag, Phase, Report,
@@ -100,9 +99,7 @@ fn pin_daemons(lab: &Lab) -> Result<(), LabError> {
 }
 
 fn kernel_drops(lab: &Lab) -> Result<u64, LabError> {
-    let output = lab.node("alpha")?.lubdub(&["status", "--json"])?;
-    let status: Option<Status> = serde_json::from_slice(&output.stdout).ok();
-    Ok(status.map_or(0, |status| status.daemon.kernel_drops))
+    Ok(lab.node("alpha")?.status()?.daemon.kernel_drops)
 }
 
 /// A heartbeat as beta's would be, under a key that nobody has: it passes every test but the last.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lubdub::lab::{LINKS, Lab, LabError, Service, stays};
+use lubdub::cluster::event::Event;
+use lubdub::lab::{Happening, LINKS, Lab, LabError, Service, stays};
 
 use crate::table::figure;
 use crate::{Probe, pair, settled};
@@ -41,8 +42,8 @@ pub(crate) fn times_lost(lab: &Lab) -> Result<usize, LabError> {
     lab.nodes()
         .iter()
         .map(|node| {
-            let output = node.lubdub(&["history", "--json"])?;
-            Ok(String::from_utf8_lossy(&output.stdout).matches("\"peer_lost\"").count())
+            let lost = |it: &Happening| matches!(it.event, Event::PeerLost { .. });
+            Ok(node.history()?.iter().filter(|it| lost(it)).count())
         })
         .sum()
 }

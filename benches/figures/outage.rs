@@ -3,7 +3,6 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lubdub::control::Status;
 use lubdub::lab::{Client, Lab, LabError, Moment, SERVICE, Service, Sight, stays, wait_for};
 
 use crate::keepalived::{self, Vrrp};
@@ -81,14 +80,12 @@ pub(crate) fn lubdub(
 
 /// How long ago beta's last round trip with alpha began: from then it counts the silence.
 fn last_round_trip(lab: &Lab) -> Result<Duration, LabError> {
-    let output = lab.node("beta")?.lubdub(&["status", "--json"])?;
-    let status: Option<Status> = serde_json::from_slice(&output.stdout).ok();
-    let nodes = status.map(|status| status.snapshot.nodes).unwrap_or_default();
+    let nodes = lab.node("beta")?.status()?.snapshot.nodes;
     let silence = nodes.iter().find_map(|node| node.peer.as_ref().map(|peer| peer.silence));
     silence.ok_or_else(|| LabError::Failed {
-        command: "read lubdub status --json".to_owned(),
-        status: output.status.to_string(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        command: "read the status of beta".to_owned(),
+        status: "no peer".to_owned(),
+        stderr: format!("{nodes:?}"),
     })
 }
 

@@ -80,6 +80,22 @@ impl From<u8> for ExitCode {
 }
 
 impl ExitCode {
+    /// The code itself.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Generic => 1,
+            Self::Arguments => 2,
+            Self::Unimplemented => 3,
+            Self::Permission => 4,
+            Self::NotInstalled => 5,
+            Self::NotConfigured => 6,
+            Self::NotRunning => 7,
+            Self::Other(code) => code,
+        }
+    }
+
     /// Whether trying again on this node is pointless until a human changed something (2 to 6).
     #[must_use]
     pub fn is_hard(self) -> bool {
@@ -178,6 +194,13 @@ impl fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_come_back_as_they_were() {
+        for code in 0..=255 {
+            assert_eq!(ExitCode::from(code).number(), code);
+        }
+    }
 
     #[test]
     fn codes_two_to_six_are_hard() {

@@ -15,6 +15,9 @@ pub type Environment = BTreeMap<String, OsString>;
 /// Where agents find programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where agents keep what a reboot may forget (`HA_RSCTMP`): the directory that other cluster managers give them, too.
+pub const STATE_DIR: &str = "/run/resource-agents";
+
 /// One action on one resource, with all that its agent is told about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -32,7 +35,7 @@ pub struct Call<'a> {
     pub lease: Option<Duration>,
     /// When a start must no longer take effect, as time since boot (`CLOCK_BOOTTIME`).
     pub not_after: Option<Duration>,
-    /// Where agents keep state that a reboot may forget.
+    /// Where agents keep state that a reboot may forget: [`STATE_DIR`], but in tests.
     pub state_dir: &'a Path,
     /// The lubdub program.
     pub program: &'a Path,
@@ -119,7 +122,7 @@ mod tests {
             term: Term(7),
             lease: None,
             not_after: None,
-            state_dir: Path::new("/run/lubdub/agents"),
+            state_dir: Path::new(STATE_DIR),
             program: Path::new("/usr/sbin/lubdub"),
         }
     }
@@ -132,7 +135,7 @@ mod tests {
     fn the_environment_is_complete_and_holds_nothing_else() {
         let resource = resource();
         let expected = [
-            "HA_RSCTMP=/run/lubdub/agents",
+            "HA_RSCTMP=/run/resource-agents",
             "LANG=C",
             "LUBDUB=/usr/sbin/lubdub",
             "LUBDUB_TERM=7",

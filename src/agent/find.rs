@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::config::AgentName;
+use crate::config::{AgentName, hint};
 
 /// The variable with directories of agents, separated by colons, instead of the usual ones.
 pub const VARIABLE: &str = "LUBDUB_AGENTS";
@@ -29,13 +29,15 @@ pub struct Agents {
 pub enum FindError {
     /// It is in none of the directories.
     #[error(
-        "there is no agent '{agent}' in {dirs}; install it there, or name its directory in {VARIABLE}"
+        "there is no agent '{agent}' in {dirs}; {hint} Install it there, or name its directory in {VARIABLE}"
     )]
     Missing {
         /// The agent.
         agent: AgentName,
         /// Where it was looked for.
         dirs: String,
+        /// The nearest of those that are there, or else all of them; a sentence.
+        hint: String,
     },
     /// It is there, but not a file that can be executed.
     #[error("the agent {} is not an executable file; chmod 755 it", path.display())]
@@ -102,8 +104,18 @@ impl Agents {
                 Err(source) => return Err(FindError::Unreadable { path, source }),
             }
         }
-        let dirs = self.dirs.iter().map(|dir| dir.display().to_string());
-        Err(FindError::Missing { agent: agent.clone(), dirs: dirs.collect::<Vec<_>>().join(", ") })
+        let known = self.list().unwrap_or_default();
+        let hint = match hint(&agent.0, known.keys().map(|known| known.0.as_str())) {
+            question if question.ends_with('?') => question,
+            list => format!("{list}."),
+        };
+        Err(FindError::Missing { agent: agent.clone(), dirs: self.places(), hint })
+    }
+
+    /// Where agents are looked for.
+    #[must_use]
+    pub fn places(&self) -> String {
+        self.dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ")
     }
 
     /// Every agent, each as [`find`](Self::find) would answer for it. Files that are hidden do not count.
@@ -145,6 +157,37 @@ impl Agents {
             Ok(path)
         }
     }
+}
+
+/// Why the kernel could not run a file that is there, where the reason lies in its first line: "No such file" says it of
+/// the interpreter, not of the file.
+#[must_use]
+pub fn why_not_run(path: &Path, error: &io::Error) -> Option<String> {
+    let first = first_line(path)?;
+    match (error.kind(), first.strip_prefix("#!")) {
+        (io::ErrorKind::NotFound, Some(rest)) => {
+            let program = rest.split_whitespace().next().unwrap_or_default();
+            let end = match first.ends_with('\r') {
+                true => "; its lines end as on Windows: save it with Unix line ends",
+                false => "; install that, or correct the line",
+            };
+            Some(format!("its first line, `{}`, names {program}, which is not there{end}", first.trim_end()))
+        }
+        // There is no word for ENOEXEC.
+        (_, None) if error.raw_os_error() == Some(nix::errno::Errno::ENOEXEC as i32) => Some(
+            "it is neither a program nor a script with an interpreter; a script begins with a line such as #!/bin/sh"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// At most so much of a file that the kernel looks at (`BINPRM_BUF_SIZE`).
+fn first_line(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(256).read_to_end(&mut bytes).ok()?;
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Some(String::from_utf8_lossy(line).into_owned())
 }
 
 /// A build lies in `target` of its source tree.
@@ -204,6 +247,9 @@ mod tests {
         assert!(matches!(find(&agents, "open"), Err(FindError::Unsafe { mode: 0o757, .. })));
         let words = find(&agents, "none").unwrap_err().to_string();
         assert!(words.contains(&dir.path().display().to_string()), "{words}");
+        assert!(words.contains("known here: folder, good, open, plain. Install"), "{words}");
+        let words = find(&agents, "goood").unwrap_err().to_string();
+        assert!(words.contains("; did you mean `good`? Install"), "{words}");
         assert!(find(&agents, "good").is_ok());
     }
 

@@ -9,8 +9,8 @@ mod params;
 mod reason;
 
 pub use contract::{Action, ExitCode, Outcome};
-pub use env::{Call, Environment};
-pub use find::{Agents, FindError, VARIABLE as AGENTS_VARIABLE};
+pub use env::{Call, Environment, STATE_DIR};
+pub use find::{Agents, FindError, VARIABLE as AGENTS_VARIABLE, why_not_run};
 pub use metadata::{ActionAdvice, Kind, MetaData, MetaDataError, Parameter};
 pub use params::ParamProblem;
 pub use reason::{reason, remark};

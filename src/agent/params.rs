@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::metadata::{Kind, MetaData, Parameter};
+use crate::config::hint;
 
 /// What is wrong with a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParamProblem {
     /// The agent does not know it.
-    #[error("there is no parameter '{name}'{}", nearest.as_ref().map_or_else(String::new, |name| format!("; '{name}' is near")))]
+    #[error("there is no parameter '{name}'; {hint}")]
     Unknown {
         /// The parameter.
         name: String,
-        /// The nearest that the agent knows.
-        nearest: Option<String>,
+        /// The nearest that the agent knows, or else all of them.
+        hint: String,
     },
     /// The agent cannot do without it.
     #[error("the parameter '{name}' is missing ({shortdesc})")]
@@ -53,20 +54,12 @@ impl MetaData {
             match self.parameters.iter().find(|known| known.name == *name) {
                 Some(known) => known.problem_with(value),
                 None => {
-                    Some(ParamProblem::Unknown { name: name.clone(), nearest: self.nearest(name) })
+                    let known = self.parameters.iter().map(|known| known.name.as_str());
+                    Some(ParamProblem::Unknown { name: name.clone(), hint: hint(name, known) })
                 }
             }
         });
         missing.chain(given).collect()
-    }
-
-    fn nearest(&self, name: &str) -> Option<String> {
-        /// Two slips of the finger; more is another word.
-        const DISTANCE_MAX: usize = 2;
-        let names = self.parameters.iter().map(|known| known.name.as_str());
-        let distances = names.map(|known| (strsim::damerau_levenshtein(known, name), known));
-        let (distance, nearest) = distances.min()?;
-        (distance <= DISTANCE_MAX).then(|| nearest.to_owned())
     }
 }
 
@@ -128,8 +121,8 @@ mod tests {
                 "the parameter 'log' is 'maybe', but must be true or false",
                 "the parameter 'mode' is 'c', but must be one of a, b",
                 "the parameter 'port' is 'http', but must be a whole number",
-                "there is no parameter 'prot'; 'port' is near",
-                "there is no parameter 'something'",
+                "there is no parameter 'prot'; did you mean `port`?",
+                "there is no parameter 'something'; known here: ip, port, log, mode",
             ]
         );
     }

@@ -8,12 +8,12 @@ use super::args::AgentVerb;
 use super::exit::{Exit, Failure};
 use super::output::{self, Paint, Tone, age, width_of, wrap};
 use crate::agent::{
-    AGENTS_VARIABLE, Action, Agents, Call, ExitCode, Kind, MetaData, Outcome, Parameter,
+    AGENTS_VARIABLE, Action, Agents, Call, Kind, MetaData, Outcome, Parameter, STATE_DIR,
 };
 use crate::cluster::io::OpId;
 use crate::config::{AgentName, Resource, Timeouts};
 use crate::daemon::clock::Clock;
-use crate::daemon::exec::{Finished, Request, run_once};
+use crate::daemon::exec::{Finished, Request, make_state_dir, run_once};
 use crate::wire::Term;
 
 /// How long agents may take over their meta-data and over looking at their parameters.
@@ -34,24 +34,46 @@ pub(super) fn agent(verb: AgentVerb) -> Result<Exit, Failure> {
         }
         AgentVerb::Run { agent, action, params, timeout } => {
             let resource = by_hand(AgentName(agent), params.into_iter().collect(), timeout);
-            let finished =
-                installed.run(&resource, "by-hand", action, timeout).map_err(Failure::Failed)?;
-            output::result(&String::from_utf8_lossy(&finished.stdout))?;
-            let complaints = String::from_utf8_lossy(&finished.stderr);
-            if !complaints.is_empty() {
-                output::say(complaints.trim_end());
-            }
-            match finished.outcome {
-                Outcome::Exited { code, .. } => Ok(Exit::Agent(number(code))),
-                outcome @ (Outcome::TimedOut
-                | Outcome::Signalled(_)
-                | Outcome::Killed
-                | Outcome::CannotExecute(_)
-                | Outcome::TooLate) => {
-                    Err(Failure::Failed(format!("{}: {outcome}", resource.agent)))
-                }
-            }
+            run(&installed, &resource, action, timeout)
         }
+    }
+}
+
+/// One action, with all that the agent says, and in the last line what came of it.
+fn run(
+    installed: &Installed,
+    resource: &Resource,
+    action: Action,
+    timeout: Duration,
+) -> Result<Exit, Failure> {
+    let keeps_state = match action {
+        Action::Start | Action::Stop | Action::Monitor => true,
+        Action::ValidateAll | Action::MetaData => false,
+    };
+    if let Some(error) = keeps_state.then(make_state_dir).and_then(Result::err) {
+        output::say(&format!(
+            "{STATE_DIR}: {error}; agents that keep their state there will fail: run this as root"
+        ));
+    }
+    let finished = installed.run(resource, "by-hand", action, timeout).map_err(Failure::Failed)?;
+    output::result(&String::from_utf8_lossy(&finished.stdout))?;
+    let complaints = String::from_utf8_lossy(&finished.stderr);
+    if !complaints.is_empty() {
+        output::say(complaints.trim_end());
+    }
+    let agent = &resource.agent;
+    match finished.outcome {
+        Outcome::Exited { code, reason } => {
+            // As a rule that was just told, in its own words.
+            let reason = reason.filter(|reason| !complaints.contains(reason.as_str()));
+            output::say(&format!("{agent} {action}: {}", Outcome::Exited { code, reason }));
+            Ok(Exit::Agent(code.number()))
+        }
+        outcome @ (Outcome::TimedOut
+        | Outcome::Signalled(_)
+        | Outcome::Killed
+        | Outcome::CannotExecute(_)
+        | Outcome::TooLate) => Err(Failure::Failed(format!("{agent} {action}: {outcome}"))),
     }
 }
 
@@ -119,7 +141,7 @@ impl Installed {
             term: Term::default(),
             lease: None,
             not_after: None,
-            state_dir: Path::new("/run/lubdub/agents"),
+            state_dir: Path::new(STATE_DIR),
             program: &self.program,
         };
         let environment = call.environment();
@@ -145,6 +167,12 @@ fn list(installed: &Installed) -> Result<Exit, Failure> {
     let found = installed.agents.list().map_err(|error| Failure::Failed(error.to_string()))?;
     let widest = found.keys().map(|name| width_of(&name.0)).max().unwrap_or(0);
     let mut exit = Exit::Fine;
+    if found.is_empty() {
+        output::say(&format!(
+            "there are no agents in {}; install them there, or name their directory in {AGENTS_VARIABLE}",
+            installed.agents.places()
+        ));
+    }
     for (name, path) in &found {
         let said = match path {
             Ok(_) => installed.meta_data(name),
@@ -153,7 +181,7 @@ fn list(installed: &Installed) -> Result<Exit, Failure> {
         match said {
             Ok(meta) => output::result(&format!("{:widest$}  {}", name.0, meta.shortdesc))?,
             Err(why) => {
-                output::say(&format!("{name}: {why}"));
+                output::say(&why);
                 exit = Exit::Failed;
             }
         }
@@ -212,30 +240,9 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn number(code: ExitCode) -> u8 {
-    match code {
-        ExitCode::Success => 0,
-        ExitCode::Generic => 1,
-        ExitCode::Arguments => 2,
-        ExitCode::Unimplemented => 3,
-        ExitCode::Permission => 4,
-        ExitCode::NotInstalled => 5,
-        ExitCode::NotConfigured => 6,
-        ExitCode::NotRunning => 7,
-        ExitCode::Other(code) => code,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_come_back_as_they_were() {
-        for code in 0..=255 {
-            assert_eq!(number(ExitCode::from(code)), code);
-        }
-    }
 
     #[test]
     fn a_description_is_a_page() {

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 
 use crate::agent::Action;
-use crate::config::{cidr, is_name, parse_ip};
+use crate::config::{cidr, is_name, parse_duration, parse_ip};
 use crate::control::DEFAULT_SOCKET;
 use crate::daemon::log::Format;
 use crate::daemon::store::DEFAULT_DIR;
@@ -80,8 +80,8 @@ pub(super) enum Verb {
         /// One record a line as JSON
         #[arg(long)]
         json: bool,
-        /// At most so many, the newest ones
-        #[arg(short = 'n', value_name = "N", default_value_t = 50)]
+        /// At most so many, the newest ones; from 1
+        #[arg(short = 'n', value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..))]
         limit: u32,
         /// Where the daemon keeps it; read where no daemon answers
         #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
@@ -89,6 +89,7 @@ pub(super) enum Verb {
     },
     /// Move a group to another node, and wait until it runs there
     Switchover {
+        /// A group, by its name in cluster.toml
         group: String,
         /// Where to; by default the best other node
         #[arg(long, value_name = "NODE")]
@@ -98,18 +99,21 @@ pub(super) enum Verb {
     },
     /// Let a node (this one by default) give up its groups and take none
     Standby {
+        /// A node, by its name in cluster.toml; by default this one
         node: Option<String>,
         #[command(flatten)]
         patience: Patience,
     },
     /// Let a node (this one by default) take part again
     Online {
+        /// A node, by its name in cluster.toml; by default this one
         node: Option<String>,
         #[command(flatten)]
         patience: Patience,
     },
     /// Vouch that a lost node runs nothing, so that its groups may be taken over
     ConfirmDead {
+        /// The lost node, by its name in cluster.toml
         node: String,
         /// Do not ask back
         #[arg(long)]
@@ -165,8 +169,8 @@ pub(super) struct CheckArgs {
     /// Nothing is started, and a daemon that runs on another node does nothing about it but answer
     #[arg(long)]
     pub(super) peer: bool,
-    /// How long the other nodes are waited for
-    #[arg(long, requires = "peer", value_name = "SECONDS", default_value = "60s", value_parser = seconds)]
+    /// How long the other nodes are waited for: 500ms, 10s or 2m; a bare number is seconds
+    #[arg(long, requires = "peer", value_name = "TIME", default_value = "60s", value_parser = time)]
     pub(super) wait: Duration,
 }
 
@@ -215,8 +219,9 @@ pub(super) struct ImportArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct Patience {
-    /// How long to wait until it has happened
-    #[arg(long, value_name = "SECONDS", default_value = "60s", value_parser = seconds)]
+    /// How long to wait until it has happened: 500ms, 10s or 2m; a bare number is seconds. What was asked for goes on
+    /// after that
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
     pub(super) timeout: Duration,
 }
 
@@ -225,9 +230,18 @@ pub(super) enum AgentVerb {
     /// List the agents that are installed
     List,
     /// Show what an agent does and its parameters
-    Describe { agent: String },
-    /// Run one action of an agent, with its output, and end with its exit code
+    Describe {
+        /// An agent, by its name in `lubdub agent list`
+        agent: String,
+    },
+    /// Run one action of an agent, as the daemon does, with its output; what came of it is the last line on stderr
+    #[command(
+        after_help = "Ends with the agent's exit code: 0 success, 1 failed, 2 bad arguments, 3 no such action, 4 not \
+                            permitted, 5 not installed, 6 not configured, 7 not running; and with 1 if it was killed or \
+                            could not be run. OCF_RESOURCE_INSTANCE is AGENT@by-hand."
+    )]
     Run {
+        /// An agent, by its name in `lubdub agent list`
         agent: String,
         /// start, stop, monitor, validate-all or meta-data
         #[arg(value_parser = action)]
@@ -235,8 +249,8 @@ pub(super) enum AgentVerb {
         /// A parameter; may be repeated
         #[arg(short = 'p', value_name = "KEY=VALUE", value_parser = parameter)]
         params: Vec<(String, String)>,
-        /// How long it may take until it is killed
-        #[arg(long, value_name = "SECONDS", default_value = "60s", value_parser = seconds)]
+        /// How long it may take until it is killed: 500ms, 10s or 2m; a bare number is seconds
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
         timeout: Duration,
     },
 }
@@ -275,13 +289,11 @@ pub(super) struct IpArgs {
 pub(super) const DEFAULT_CONFIG: &str = "/etc/lubdub/cluster.toml";
 pub(super) const DEFAULT_AUTHKEYS: &str = "/etc/lubdub/authkeys";
 
-/// Seconds, with the unit or without: `60`, `60s`.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number = text.strip_suffix('s').unwrap_or(text);
-    number
-        .parse()
-        .map(Duration::from_secs)
-        .map_err(|error| format!("{error}; write seconds, such as 60"))
+/// A duration as the configuration writes it, or seconds without a unit: `500ms`, `60s`, `60`.
+fn time(text: &str) -> Result<Duration, String> {
+    let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let read = if bare { parse_duration(&format!("{text}s")) } else { parse_duration(text) };
+    read.ok_or_else(|| "no duration; write 500ms, 10s or 2m; a bare number is seconds".to_owned())
 }
 
 fn action(text: &str) -> Result<Action, String> {
@@ -344,9 +356,14 @@ mod tests {
 
     #[test]
     fn values() {
-        assert_eq!(seconds("60s"), Ok(Duration::from_secs(60)));
-        assert_eq!(seconds("5"), Ok(Duration::from_secs(5)));
-        assert!(seconds("a minute").is_err());
+        for (text, millis) in
+            [("60s", Some(60_000)), ("5", Some(5_000)), ("500ms", Some(500)), ("2m", Some(120_000))]
+        {
+            assert_eq!(time(text).ok(), millis.map(Duration::from_millis), "{text}");
+        }
+        for text in ["a minute", "", "-1", "1h", "5 s"] {
+            assert!(time(text).is_err(), "{text}");
+        }
         assert_eq!(action("validate-all"), Ok(Action::ValidateAll));
         assert!(action("promote").is_err());
         assert_eq!(parameter("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));

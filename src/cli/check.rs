@@ -12,7 +12,7 @@ use super::args::{CheckArgs, DEFAULT_AUTHKEYS, DEFAULT_CONFIG};
 use super::exit::{Exit, Failure};
 use super::output;
 use crate::cluster::guard::GuardLevel;
-use crate::config::{self, Address, Config, Group, Guard, Link, Transport};
+use crate::config::{self, Address, Config, Draft, Group, Guard, Link, Transport};
 use crate::daemon::host_name;
 use crate::daemon::netlink::{Netlink, NetlinkError};
 use crate::wire::{Keys, LoadError};
@@ -21,34 +21,42 @@ use crate::wire::{Keys, LoadError};
 pub(super) fn check(args: &CheckArgs, socket: &Path) -> Result<Exit, Failure> {
     let wrong = |error: config::ConfigErrors| Failure::Usage(error.to_string());
     let name = args.config.display();
-    let file = config::read(&args.config).map_err(wrong)?;
-    for warning in file.warnings() {
-        let line = warning.line.map_or_else(String::new, |line| format!("{line}:"));
-        output::say(&format!("{name}:{line} warning: {}", warning.text));
+    let found = config::look(&args.config);
+    if let Ok(file) = &found.file {
+        for warning in file.warnings() {
+            let line = warning.line.map_or_else(String::new, |line| format!("{line}:"));
+            output::say(&format!("{name}:{line} warning: {}", warning.text));
+        }
+    }
+    let node = args.node.clone().or_else(|| own_node(&found));
+    let nodes = found.nodes().collect::<Vec<_>>().join(", ");
+    if node.is_none() && args.peer && found.file.is_ok() {
+        return Err(Failure::Usage(format!(
+            "this machine is none of the nodes ({nodes}): say with --node which one it is"
+        )));
+    }
+    if node.is_none() && !nodes.is_empty() {
+        output::say(&format!(
+            "this machine is none of the nodes ({nodes}), so its agents were not asked; --node says which one it is"
+        ));
     }
     let mut problems: Vec<String> = keys(args).into_iter().collect();
-    let node = match &args.node {
-        Some(node) => Some(node.clone()),
-        None => own_node(&file),
+    if let Some(node) = &node {
+        let of_agents = agent_problems(found.drafts(node), &Installed::find()?);
+        problems.extend(of_agents.into_iter().map(|problem| format!("{name}: {problem}")));
+    }
+    let file = match found.file {
+        Ok(file) => file,
+        Err(errors) => {
+            problems.insert(0, errors.to_string());
+            return Err(Failure::Usage(problems.join("\n")));
+        }
     };
     let Some(node) = node else {
-        let nodes: Vec<&str> = file.nodes().collect();
-        if args.peer {
-            return Err(Failure::Usage(format!(
-                "this machine is none of the nodes ({}): say with --node which one it is",
-                nodes.join(", ")
-            )));
-        }
-        output::say(&format!(
-            "this machine is none of the nodes ({}), so its agents were not asked; --node says which one it is",
-            nodes.join(", ")
-        ));
-        let first = nodes.first().copied().unwrap_or_default();
-        return report(&args.config, &file.for_node(first).map_err(wrong)?, &problems);
+        let first = file.nodes().next().unwrap_or_default().to_owned();
+        return report(&args.config, &file.for_node(&first).map_err(wrong)?, &problems);
     };
     let config = file.for_node(&node).map_err(wrong)?;
-    let of_agents = agent_problems(&config, &Installed::find()?);
-    problems.extend(of_agents.into_iter().map(|problem| format!("{name}: {problem}")));
     let elsewhere = not_here(&config).map_err(|error| Failure::Failed(error.to_string()))?;
     for warning in elsewhere {
         output::say(&format!("{name}: warning: {warning}"));
@@ -84,20 +92,17 @@ fn keys(args: &CheckArgs) -> Option<String> {
 }
 
 /// The node that has this host's name, as `lubdub run` takes it.
-fn own_node(file: &config::File) -> Option<String> {
+fn own_node(found: &config::Findings) -> Option<String> {
     let host = host_name().ok()?;
-    file.nodes().find(|node| *node == host).map(ToOwned::to_owned)
+    found.nodes().find(|node| *node == host).map(ToOwned::to_owned)
 }
 
-fn agent_problems(config: &Config, installed: &Installed) -> Vec<String> {
-    let resources = config
-        .groups
+fn agent_problems(drafts: &[Draft], installed: &Installed) -> Vec<String> {
+    drafts
         .iter()
-        .flat_map(|group| group.resources.iter().map(move |resource| (group, resource)));
-    resources
-        .flat_map(|(group, resource)| {
-            let place = format!("{}/{}", group.name, resource.name);
-            let wrong = installed.problems(&group.name, resource);
+        .flat_map(|Draft { group, resource }| {
+            let place = format!("{group}/{}", resource.name);
+            let wrong = installed.problems(group, resource);
             wrong.into_iter().map(move |why| format!("{place}: {why}"))
         })
         .collect()

@@ -1,6 +1,5 @@
 //! `lubdub history`: one line for each thing that happened, also after the daemon has ended.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -8,10 +7,8 @@ use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use super::output::{self, Paint, Tone};
 use crate::cluster::event::Level;
-use crate::control::Record;
-
-/// The files that the daemon keeps in its directory, oldest first.
-const FILES: [&str; 2] = ["history.jsonl.1", "history.jsonl"];
+use crate::control::printed::PrintedRecord;
+use crate::control::{Kept, Record, kept};
 
 /// Print the newest records, oldest first: those that the daemon knows, or where none answers those that it kept.
 pub(super) fn history(
@@ -22,7 +19,7 @@ pub(super) fn history(
 ) -> Result<Exit, Failure> {
     let records = match Daemon::connect(socket).and_then(|mut daemon| daemon.history(limit)) {
         Ok(records) => records,
-        Err(failure) if failure.exit() == Exit::NoDaemon => match kept(state, limit)? {
+        Err(failure) if failure.exit() == Exit::NoDaemon => match from_files(state, limit)? {
             Some(records) => {
                 output::say(&format!("no daemon answers; from the files in {}", state.display()));
                 records
@@ -37,7 +34,7 @@ pub(super) fn history(
     let paint = Paint::for_stdout();
     for record in &records {
         if json {
-            output::json(record)?;
+            output::json(&PrintedRecord::from(record))?;
         } else {
             output::result(&line(record, paint))?;
         }
@@ -45,31 +42,19 @@ pub(super) fn history(
     Ok(Exit::Fine)
 }
 
-/// The newest records in the files; `None`: there are no files. The last line may be torn, by a power cut.
-fn kept(state: &Path, limit: u32) -> Result<Option<Vec<Record>>, Failure> {
-    let mut records = None;
-    for name in FILES {
-        let path = state.join(name);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(Failure::Failed(format!("{}: {error}", path.display()))),
-        };
-        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let (mut read, mut strange) = (Vec::new(), 0_usize);
-        for line in lines {
-            match serde_json::from_slice(line) {
-                Ok(record) => read.push(record),
-                Err(_not_a_record) => strange += 1,
-            }
+/// The newest records in the files; `None`: there are no files.
+fn from_files(state: &Path, limit: u32) -> Result<Option<Vec<Record>>, Failure> {
+    let found = kept(state, limit).map_err(|error| {
+        let denied = error.source.kind() == ErrorKind::PermissionDenied;
+        let hint = if denied { "; run this as root" } else { "" };
+        Failure::Failed(format!("{error}{hint}"))
+    })?;
+    Ok(found.map(|Kept { records, strange }| {
+        for (path, lines) in strange {
+            output::say(&format!("{}: {lines} lines make no sense here", path.display()));
         }
-        if strange > 0 {
-            output::say(&format!("{}: {strange} lines make no sense here", path.display()));
-        }
-        records.get_or_insert_with(Vec::new).append(&mut read);
-    }
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    Ok(records.map(|mut all| all.split_off(all.len().saturating_sub(most))))
+        records
+    }))
 }
 
 /// `2026-01-02 03:04:05.678Z  WARN   silence 512 ms > deadtime 500 ms: alpha is lost`. UTC, so that the histories of

@@ -42,7 +42,11 @@ fn fresh(file: &Path, force: bool, text: &str) -> Result<String, Failure> {
                 "{name} exists: its key is perhaps in use; --add puts a new key beside it, --force replaces the file"
             )))
         }
-        Err(error) => Err(Failure::Failed(format!("{name}: cannot be written: {error}"))),
+        Err(error) => {
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let hint = if denied { "; run this as root, or name another FILE" } else { "" };
+            Err(Failure::Failed(format!("{name}: cannot be written: {error}{hint}")))
+        }
     }
 }
 

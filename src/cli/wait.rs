@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::exit::Failure;
+use super::output::age;
 
 /// Between two looks at the daemon.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -37,8 +38,8 @@ pub(super) fn wait(
             Progress::Failed(why) => return Err(Failure::Failed(why)),
             Progress::Waiting(what) if began.elapsed() > patience => {
                 return Err(Failure::Failed(format!(
-                    "not done after {} s: {what}; it may still happen: lubdub status",
-                    patience.as_secs()
+                    "not done after {}: {what}; it may still happen: lubdub status",
+                    age(patience)
                 )));
             }
             Progress::Waiting(what) => {
@@ -77,7 +78,7 @@ mod tests {
         let late = wait(Duration::ZERO, waiting, |_| {}).unwrap_err().to_string();
         assert_eq!(
             late,
-            "not done after 0 s: stopping on alpha; it may still happen: lubdub status"
+            "not done after 0 ms: stopping on alpha; it may still happen: lubdub status"
         );
         let failed = wait(Duration::ZERO, || Ok(Progress::Failed("blocked".into())), |_| {});
         assert_eq!(failed.unwrap_err().to_string(), "blocked");

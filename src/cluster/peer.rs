@@ -9,11 +9,13 @@
 //! ```
 
 mod sight;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) use self::sight::LinkSight;
+use self::stream::RefusedStream;
 use super::clock::PeerClock;
 use super::io::Reject;
 use super::loss::Beats;
@@ -132,6 +134,7 @@ pub(super) struct Peer {
     /// Its wall clock, over all lives.
     pub(super) clock: PeerClock,
     unproven: Vec<Unproven>,
+    pub(super) refused_stream: RefusedStream,
     /// The life that said goodbye: whatever comes of it now is older than that.
     departed: Option<Incarnation>,
     /// The life before the present one.
@@ -170,6 +173,7 @@ impl Peer {
             life: None,
             clock: PeerClock::default(),
             unproven: Vec::new(),
+            refused_stream: RefusedStream::default(),
             departed: None,
             replaced: None,
             doubled_at: None,
@@ -277,6 +281,7 @@ impl Peer {
     }
 
     fn begin_life(&mut self, now: Instant, header: &Header) {
+        self.refused_stream = RefusedStream::default();
         self.lives += 1;
         if self.replaced == Some(header.incarnation) {
             self.doubled_at = Some(now);

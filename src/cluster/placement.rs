@@ -22,9 +22,9 @@ pub enum Reason {
         /// Who.
         author: String,
     },
-    /// The best of those that are able; each better one with what is wrong with it.
+    /// The best of those that are able; each better one, and the one that had it, with what is wrong with it.
     BestAble {
-        /// Better nodes.
+        /// Better nodes, and the one that has to give it up.
         instead_of: Vec<(String, Unable)>,
     },
     /// It goes back to a better node.
@@ -149,11 +149,28 @@ pub fn place(view: &View<'_>) -> Place {
             }
             _ => nowhere(nodes),
         },
-        (_, Some(0)) => here(0, Reason::Preferred),
         (_, Some(best)) => {
-            here(best, Reason::BestAble { instead_of: unable(nodes.iter().take(best)) })
+            // Who runs it, or did when it was last heard, is not able: that is why it moves, to the first choice too.
+            let had = nodes.iter().skip(best).filter(|node| ran(node.run));
+            let instead_of = unable(nodes.iter().take(best).chain(had));
+            here(
+                best,
+                if instead_of.is_empty() {
+                    Reason::Preferred
+                } else {
+                    Reason::BestAble { instead_of }
+                },
+            )
         }
         (None, None) => nowhere(nodes),
+    }
+}
+
+/// Whether a node runs a group, is about to, or has not ended it yet.
+fn ran(run: Run) -> bool {
+    match run {
+        Run::Starting | Run::Started | Run::Stopping | Run::Blocked => true,
+        Run::Unknown | Run::Stopped | Run::Claiming => false,
     }
 }
 
@@ -249,6 +266,44 @@ mod tests {
             ),
         ] {
             assert_eq!(decide(a, b, failback, wish).candidate, expected, "{title}");
+        }
+    }
+
+    /// What moves a group is named, also where it moves to its first choice.
+    #[test]
+    fn the_reason_is_what_moves_it() {
+        use Run::{Started, Stopped, Stopping};
+        let with = |why: Unable| Reason::BestAble { instead_of: vec![("beta".to_owned(), why)] };
+        for (title, a, b, expected) in [
+            ("nothing runs", (Stopped, OK), (Stopped, OK), Reason::Preferred),
+            ("it runs there", (Started, OK), (Stopped, OK), Reason::Preferred),
+            (
+                "nobody else is able",
+                (Stopped, OK),
+                (Stopped, Some(Unable::Lost)),
+                Reason::Preferred,
+            ),
+            (
+                "its holder is lost",
+                (Stopped, OK),
+                (Started, Some(Unable::Lost)),
+                with(Unable::Lost),
+            ),
+            (
+                "its holder failed",
+                (Stopped, OK),
+                (Started, Some(Unable::Failed)),
+                with(Unable::Failed),
+            ),
+            (
+                "and lets go",
+                (Stopped, OK),
+                (Stopping, Some(Unable::Standby)),
+                with(Unable::Standby),
+            ),
+        ] {
+            let place = decide(a, b, false, None);
+            assert_eq!((place.candidate, place.reason), (Some(0), expected), "{title}");
         }
     }
 

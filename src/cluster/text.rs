@@ -87,7 +87,8 @@ impl Event {
             Self::Paused { .. } | Self::PeerLate { .. } | Self::PeerLost { .. } => Level::Warn,
             Self::PeerConfirmedDead { .. } | Self::Refused { .. } => Level::Warn,
             Self::Cleared { evidence, .. } => {
-                warn_if(evidence.iter().any(|(_, why)| *why != Evidence::Consent))
+                let agreed = |why: &Evidence| matches!(why, Evidence::Consent | Evidence::Goodbye);
+                warn_if(!evidence.iter().all(|(_, why)| agreed(why)))
             }
             Self::AgentFailed {
                 then:
@@ -298,8 +299,8 @@ impl fmt::Display for Event {
             }
             Self::AddressConflict { group, address, mac } => write!(
                 f,
-                "{group}: address conflict: {mac} has {address} too; find that machine; unless it is a node of this \
-                 cluster with other keys, take the address off it"
+                "{group}: address conflict: {mac} has {address} too; it may be a node of this cluster whose heartbeats \
+                 are not accepted: compare authkeys and `cluster` of all nodes before you take the address off it"
             ),
             Self::Wished { wish, author, on: None } => write!(f, "{author} asked: {wish}"),
             Self::Wished { wish, author, on: Some(node) } => {
@@ -337,8 +338,8 @@ impl fmt::Display for Event {
                 )
             }
             Self::DatagramRefused { why, source, count } => {
-                write!(f, "refused a datagram from {source}: {why} (so far {count})")?;
-                why.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
+                let remedy = why.remedy();
+                write!(f, "refused a datagram from {source}: {why} (so far {count}); {remedy}")
             }
             Self::DiskChanged { error: Some(error) } => write!(
                 f,
@@ -517,7 +518,7 @@ impl fmt::Display for DoubtAbout<'_> {
             Doubt::AddressConflict { address, mac } => {
                 write!(
                     f,
-                    "address conflict: {address} answers from {mac}, which is not known as a node's"
+                    "address conflict: {address} answers from {mac}, which no node that is heard has"
                 )
             }
             Doubt::Unwitnessed { address, why } => {
@@ -542,23 +543,26 @@ impl fmt::Display for DoubtAbout<'_> {
 }
 
 impl Reject {
-    /// What to do about it; nothing about what happens to everybody.
+    /// What to do about it.
     #[must_use]
-    pub fn remedy(self) -> Option<&'static str> {
+    pub fn remedy(self) -> &'static str {
         match self {
-            Self::Malformed => Some("see what else sends to this port"),
-            Self::ForeignCluster => Some(
+            Self::Malformed => "see what else sends to this port",
+            Self::ForeignCluster => {
                 "if that is a node of this cluster, give it the same `cluster` and keys; else give one of the two \
-                 clusters another `group` or `port`",
-            ),
-            Self::UnknownKey | Self::BadTag => Some(
-                "copy one authkeys file to all nodes, then lubdub reload; if they agree, someone forges",
-            ),
-            Self::UnknownNode => Some("name that node in cluster.toml, or stop lubdub on it"),
-            Self::OwnName => {
-                Some("two machines run under this node's name: give one of them another --node")
+                 clusters another `group` or `port`"
             }
-            Self::Replayed | Self::Unproven => None,
+            Self::UnknownKey | Self::BadTag => {
+                "copy one authkeys file to all nodes, then lubdub reload; if they agree, someone forges"
+            }
+            Self::UnknownNode => "name that node in cluster.toml, or stop lubdub on it",
+            Self::OwnName => {
+                "two machines run under this node's name: give one of them another --node"
+            }
+            Self::Replayed | Self::Unproven => {
+                "that goes on for longer than a deadtime: somebody plays old datagrams again, the network doubles \
+                 them, or two machines have this name"
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -17,7 +17,7 @@ use super::links::links;
 use super::metrics;
 use super::problem::{ConfigErrors, Problem};
 use super::read::{Source, Table, hint};
-use super::types::{Config, Digests, Group, Node};
+use super::types::{Config, Digests, Draft, Group, Node};
 use crate::wire::{GroupTag, MAX_NODES, NodeTag};
 
 /// Groups of a cluster: more than anybody had, and few enough for each heartbeat to come round to all in time.
@@ -66,28 +66,58 @@ impl File {
     }
 }
 
-/// Reads a configuration file.
-///
-/// # Errors
-///
-/// It cannot be read, or is not valid.
-pub fn read(path: &Path) -> Result<File, ConfigErrors> {
-    let file = path.display().to_string();
+/// What one look at a configuration finds: the file if it is valid; and even if it is not, what can be read of it.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    /// The file, or everything that is wrong with it. Text that is no TOML is told first: what it would mean is guesswork.
+    pub file: Result<File, ConfigErrors>,
+    nodes: Vec<NodeDrafts>,
+}
+
+impl Findings {
+    fn nothing(errors: ConfigErrors) -> Self {
+        Self { file: Err(errors), nodes: Vec::new() }
+    }
+
+    /// The names of the nodes that can be read, in file order.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The resources whose agent and parameters are right, as the node of this name has them.
+    #[must_use]
+    pub fn drafts(&self, node: &str) -> &[Draft] {
+        let found = self.nodes.iter().find(|(name, _)| name == node);
+        found.map(|(_, drafts)| drafts.as_slice()).unwrap_or_default()
+    }
+}
+
+/// Looks at a configuration file.
+#[must_use]
+pub fn look(path: &Path) -> Findings {
+    let name = path.display().to_string();
+    match text_of(path, &name) {
+        Ok(text) => look_at(&text, &name),
+        Err(errors) => Findings::nothing(errors),
+    }
+}
+
+fn text_of(path: &Path, file: &str) -> Result<String, ConfigErrors> {
     let mut bytes = Vec::new();
     // One byte more than is allowed shows that there is more.
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    fs::File::open(path).and_then(|handle| handle.take(limit).read_to_end(&mut bytes)).map_err(
-        |error| {
-            ConfigErrors::whole(
-                &file,
-                format!("cannot be read: {error}; name another with --config"),
-            )
-        },
-    )?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        ConfigErrors::whole(&file, format!("is not UTF-8 text: {error}; save it as UTF-8"))
+    let read = fs::File::open(path).and_then(|handle| handle.take(limit).read_to_end(&mut bytes));
+    read.map_err(|error| {
+        let hint = if error.kind() == io::ErrorKind::PermissionDenied {
+            "run this as root, or as a user who may read it"
+        } else {
+            "to name another one: lubdub check FILE, lubdub run --config FILE"
+        };
+        ConfigErrors::whole(file, format!("cannot be read: {error}; {hint}"))
     })?;
-    parse(&text, &file)
+    String::from_utf8(bytes).map_err(|error| {
+        ConfigErrors::whole(file, format!("is not UTF-8 text: {error}; save it as UTF-8"))
+    })
 }
 
 /// Reads a configuration file as the node of this name has it.
@@ -96,20 +126,22 @@ pub fn read(path: &Path) -> Result<File, ConfigErrors> {
 ///
 /// It cannot be read, is not valid, or has no such node.
 pub fn load(path: &Path, node: &str) -> Result<Config, ConfigErrors> {
-    read(path)?.for_node(node)
+    look(path).file?.for_node(node)
 }
 
 /// Reads the text of a configuration; `file` is its name in errors.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it. Text that is no TOML is told first: what it would mean is guesswork.
+/// Everything that is wrong with it.
 pub fn parse(text: &str, file: &str) -> Result<File, ConfigErrors> {
+    look_at(text, file).file
+}
+
+fn look_at(text: &str, file: &str) -> Findings {
     if text.len() > MAX_BYTES {
-        return Err(ConfigErrors::whole(
-            file,
-            format!("is larger than {MAX_BYTES} bytes; is it the right file?"),
-        ));
+        let text = format!("is larger than {MAX_BYTES} bytes; is it the right file?");
+        return Findings::nothing(ConfigErrors::whole(file, text));
     }
     let source = Source::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -117,34 +149,47 @@ pub fn parse(text: &str, file: &str) -> Result<File, ConfigErrors> {
         let at = error.span().map_or(0, |span| span.start);
         source.error(at, error.message().replace('\n', " "));
     }
-    let configs = if errors.is_empty() {
-        configs(&Table::open(&source, 0, document.get_ref(), KEYS))
+    let views = if errors.is_empty() {
+        views(&Table::open(&source, 0, document.get_ref(), KEYS))
     } else {
-        None
+        Vec::new()
     };
+    let (configs, nodes): (Vec<_>, Vec<_>) = views.into_iter().unzip();
+    let configs: Option<Vec<Config>> = configs.into_iter().collect();
     let (problems, warnings) = source.into_problems();
-    match configs {
+    let file = match configs {
         Some(configs) if problems.is_empty() => {
-            Ok(File { name: file.to_owned(), configs, warnings })
+            Ok(File { name: file.to_owned(), configs: digested(configs), warnings })
         }
         Some(_) | None => Err(ConfigErrors { file: file.to_owned(), problems }),
-    }
+    };
+    Findings { file, nodes }
 }
 
-/// The configuration of each node. `None`: something is wrong, and that was noted.
-fn configs(top: &Table<'_>) -> Option<Vec<Config>> {
-    let nodes = nodes(top)?;
+/// A node's name, and its resources as far as they can be read.
+type NodeDrafts = (String, Vec<Draft>);
+
+/// The configuration of each node, and what can be read of it in any case. `None`: something is wrong, and that was noted.
+fn views(top: &Table<'_>) -> Vec<(Option<Config>, NodeDrafts)> {
+    let Some(nodes) = nodes(top) else { return Vec::new() };
     let names: Vec<&str> = nodes.iter().map(|node| node.name).collect();
-    let read: Vec<_> = (0..=u8::MAX)
+    (0..=u8::MAX)
         .zip(&names)
-        .map(|(id, me)| config(top, &nodes, NodeId(id), View { nodes: &names, me }))
-        .collect();
-    let mut configs = read.into_iter().collect::<Option<Vec<_>>>()?;
+        .map(|(id, me)| {
+            let mut drafts = Vec::new();
+            let view = View { nodes: &names, me };
+            let config = config(top, &nodes, NodeId(id), view, &mut drafts);
+            (config, ((*me).to_owned(), drafts))
+        })
+        .collect()
+}
+
+fn digested(mut configs: Vec<Config>) -> Vec<Config> {
     let digests = digest::of(&configs);
     for config in &mut configs {
         config.digests = digests;
     }
-    Some(configs)
+    configs
 }
 
 /// A node's name and the table that it stands in.
@@ -184,7 +229,13 @@ fn nodes<'a>(top: &Table<'a>) -> Option<Vec<NodeEntry<'a>>> {
 }
 
 /// The configuration as one node has it, without digests. `None`: something is wrong, and that was noted.
-fn config(top: &Table<'_>, nodes: &[NodeEntry<'_>], me: NodeId, view: View<'_>) -> Option<Config> {
+fn config(
+    top: &Table<'_>,
+    nodes: &[NodeEntry<'_>],
+    me: NodeId,
+    view: View<'_>,
+    drafts: &mut Vec<Draft>,
+) -> Option<Config> {
     let mut addresses = Addresses::default();
     let cluster = top.need("cluster", "cluster = \"web\"").and_then(|item| item.name());
     // A section that is left out has all its defaults.
@@ -197,7 +248,7 @@ fn config(top: &Table<'_>, nodes: &[NodeEntry<'_>], me: NodeId, view: View<'_>) 
     let warn_offset = heartbeat.as_ref().and_then(heartbeat::warn_offset);
     let links = heartbeat.as_ref().and_then(|table| links(table, nodes, view, &mut addresses));
     let guard = guard::guard(top, nodes.len(), &mut addresses);
-    let groups = groups(top, view, &mut addresses);
+    let groups = groups(top, view, &mut addresses, drafts);
     let metrics = metrics::metrics(top, view);
     Some(Config {
         cluster: cluster?.to_owned(),
@@ -218,7 +269,12 @@ fn config(top: &Table<'_>, nodes: &[NodeEntry<'_>], me: NodeId, view: View<'_>) 
 }
 
 /// The groups, with names and tags that differ.
-fn groups(top: &Table<'_>, view: View<'_>, addresses: &mut Addresses) -> Option<Vec<Group>> {
+fn groups(
+    top: &Table<'_>,
+    view: View<'_>,
+    addresses: &mut Addresses,
+    drafts: &mut Vec<Draft>,
+) -> Option<Vec<Group>> {
     let Some(item) = top.get("group") else {
         top.warn("there is no [[group]]: nothing will run");
         return Some(Vec::new());
@@ -243,6 +299,13 @@ fn groups(top: &Table<'_>, view: View<'_>, addresses: &mut Addresses) -> Option<
             ));
         }
     }
-    let read: Vec<_> = tables.iter().map(|table| group::group(table, view, addresses)).collect();
+    let read: Vec<_> = tables
+        .iter()
+        .map(|table| {
+            let group::Read { group, drafts: found } = group::group(table, view, addresses);
+            drafts.extend(found);
+            group
+        })
+        .collect();
     read.into_iter().collect()
 }

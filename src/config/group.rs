@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::NodeId;
 use super::addresses::Addresses;
 use super::read::{Item, Table, hint, parse_ip};
-use super::types::{Address, AgentName, Group, Resource, Timeouts};
+use super::types::{Address, AgentName, Draft, Group, Resource, Timeouts};
 use crate::wire::GroupTag;
 
 /// The agent whose resources are addresses.
@@ -15,6 +15,9 @@ const ADDRESS_AGENT: &str = "IPaddr";
 
 /// How long an action may take where nothing is said: what Pacemaker gives, and what OCF agents are written for.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The same for each of them.
+const TIMEOUTS: Timeouts = Timeouts { start: TIMEOUT, stop: TIMEOUT, monitor: TIMEOUT };
 
 /// Interval between monitors where none is given: what most OCF agents advertise.
 const MONITOR: Duration = Duration::from_secs(10);
@@ -36,8 +39,26 @@ pub(super) struct View<'a> {
     pub(super) me: &'a str,
 }
 
-/// One group. `None`: something is wrong, and that was noted.
-pub(super) fn group(table: &Table<'_>, view: View<'_>, addresses: &mut Addresses) -> Option<Group> {
+/// One group, as far as it can be read.
+pub(super) struct Read {
+    /// `None`: something is wrong, and that was noted.
+    pub(super) group: Option<Group>,
+    /// Those of its resources whose agent and parameters are right.
+    pub(super) drafts: Vec<Draft>,
+}
+
+pub(super) fn group(table: &Table<'_>, view: View<'_>, addresses: &mut Addresses) -> Read {
+    let mut drafts = Vec::new();
+    let group = whole(table, view, addresses, &mut drafts);
+    Read { group, drafts }
+}
+
+fn whole(
+    table: &Table<'_>,
+    view: View<'_>,
+    addresses: &mut Addresses,
+    drafts: &mut Vec<Draft>,
+) -> Option<Group> {
     let name = table.need("name", "name = \"web\"").and_then(|item| item.name());
     let nodes = match table.get("prefer") {
         Some(item) => prefer(&item, view.nodes),
@@ -52,8 +73,15 @@ pub(super) fn group(table: &Table<'_>, view: View<'_>, addresses: &mut Addresses
         table.error("a group needs a resource; add [[group.resource]]");
     }
     let mut names = BTreeSet::new();
-    let read: Vec<_> =
-        resources.iter().map(|table| resource(table, view, &mut names, addresses)).collect();
+    let read: Vec<_> = resources
+        .iter()
+        .map(|table| {
+            let (resource, draft) = resource(table, view, &mut names, addresses);
+            let group = name.unwrap_or_default().to_owned();
+            drafts.extend(draft.map(|resource| Draft { group, resource }));
+            resource
+        })
+        .collect();
     let resources = read.into_iter().collect::<Option<Vec<_>>>()?;
     warn_of_order(table, &resources);
     let name = name?.to_owned();
@@ -85,12 +113,13 @@ fn order(nodes: &[&str], preferred: &[&str]) -> Option<Vec<NodeId>> {
     preferred.iter().chain(others).map(|name| id(name).map(NodeId)).collect()
 }
 
+/// A resource, if all of it is right; and if agent and parameters are, with defaults for what is not.
 fn resource<'a>(
     table: &Table<'a>,
     view: View<'_>,
     names: &mut BTreeSet<&'a str>,
     addresses: &mut Addresses,
-) -> Option<Resource> {
+) -> (Option<Resource>, Option<Resource>) {
     let name = table.need("name", "name = \"nginx\"").and_then(|item| {
         let name = item.name()?;
         if !names.insert(name) {
@@ -104,21 +133,23 @@ fn resource<'a>(
     let monitor = table.get("monitor").map_or(Some(Some(MONITOR)), |item| monitor(&item));
     let timeout = match table.get("timeout") {
         Some(item) => timeouts(&item),
-        None => Some(Timeouts { start: TIMEOUT, stop: TIMEOUT, monitor: TIMEOUT }),
+        None => Some(TIMEOUTS),
     };
     let params = table.get("params").map_or(Some(BTreeMap::new()), |item| params(&item, view));
     let address = match agent {
         Some(ADDRESS_AGENT) => address(table, view, addresses).map(Some),
         Some(_) | None => Some(None),
     };
-    Some(Resource {
-        name: name?,
-        agent: AgentName(agent?.to_owned()),
-        params: params?,
-        monitor: monitor?,
-        timeout: timeout?,
-        address: address?,
-    })
+    let draft = agent.zip(params).map(|(agent, params)| Resource {
+        name: name.clone().unwrap_or_else(|| agent.to_owned()),
+        agent: AgentName(agent.to_owned()),
+        params,
+        monitor: monitor.unwrap_or(Some(MONITOR)),
+        timeout: timeout.unwrap_or(TIMEOUTS),
+        address: address.clone().flatten(),
+    });
+    let right = name.is_some() && monitor.is_some() && timeout.is_some() && address.is_some();
+    (draft.clone().filter(|_| right), draft)
 }
 
 /// The file name of an agent.

@@ -91,7 +91,8 @@ fn in_bounds(table: &Table<'_>, timing: &Timing) -> bool {
 fn check_nesting(table: &Table<'_>, timing: &Timing) {
     let Timing { keepalive, warntime, deadtime, initdead } = *timing;
     let budget = timing.stop_budget();
-    if deadtime <= keepalive * 2 + budget {
+    let too_short = deadtime <= keepalive * 2 + budget;
+    if too_short {
         table.error_at(
             "deadtime",
             format!(
@@ -108,10 +109,17 @@ fn check_nesting(table: &Table<'_>, timing: &Timing) {
         let text = format!(
             "warntime {warntime:?} is not between keepalive {keepalive:?} and deadtime {deadtime:?}"
         );
-        table.error_at(
-            "warntime",
-            format!("{text}; write \"{:?}\", or leave it out", deadtime / WARNTIME_OF_DEADTIME),
-        );
+        // What fits into a deadtime that has to become another one is not known yet.
+        let hint = if too_short {
+            "mend deadtime first, then leave warntime out or write something between them"
+                .to_owned()
+        } else {
+            format!(
+                "leave it out, or write \"{:?}\"",
+                whole_millis(deadtime / WARNTIME_OF_DEADTIME)
+            )
+        };
+        table.error_at("warntime", format!("{text}; {hint}"));
     }
     if initdead < deadtime {
         let text = format!(
@@ -119,6 +127,11 @@ fn check_nesting(table: &Table<'_>, timing: &Timing) {
         );
         table.error_at("initdead", text);
     }
+}
+
+/// To be written down: nobody counts in parts of a millisecond.
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// How far wall clocks may be apart. `None`: it is wrong, and that was noted.

@@ -20,7 +20,7 @@ mod tests;
 mod types;
 
 pub use duration::parse as parse_duration;
-pub use file::{File, load, parse, read};
+pub use file::{File, Findings, load, look, parse};
 pub(crate) use group::cidr;
 pub use ids::{GroupId, LinkId, NodeId, ResourceId};
 pub use problem::{ConfigErrors, Problem};

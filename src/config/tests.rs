@@ -195,6 +195,10 @@ fn times_have_to_nest() {
         ),
         ("keepalive = '1s'\nwarntime = '1s'", "4: warntime 1s is not between"),
         ("deadtime = '4s'\nwarntime = '4s'", "4: warntime 4s is not between ... write \"2s\""),
+        (
+            "keepalive = '40ms'\ndeadtime = '101ms'\nwarntime = '1s'",
+            "5: warntime 1s is not between ... leave it out, or write \"50ms\"",
+        ),
         ("deadtime = '61m'", "3: 3660s is out of bounds ... 3600s"),
         ("keepalive = '7m'", "2: 4200s is out of bounds"),
         ("warn_offset = '0s'", "3: warn_offset: 0ns is out of bounds ... 1ms"),
@@ -203,6 +207,18 @@ fn times_have_to_nest() {
     ] {
         assert_errors(&with_times(times), &[wanted]);
     }
+}
+
+/// What would fit into a deadtime that is wrong itself is no advice.
+#[test]
+fn no_warntime_is_advised_for_a_wrong_deadtime() {
+    assert_errors(
+        &with_times("keepalive = '500ms'\ndeadtime = '500ms'\nwarntime = '450ms'"),
+        &[
+            "4: deadtime 500ms is too short ... write deadtime = \"1.5s\" or more",
+            "5: warntime 450ms is not between ... mend deadtime first",
+        ],
+    );
 }
 
 #[test]

@@ -57,6 +57,15 @@ impl Timing {
     }
 }
 
+/// A resource of a file with errors: agent and parameters are right, whatever else is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The name of its group; empty if that cannot be read.
+    pub group: String,
+    /// With defaults for what is not right.
+    pub resource: Resource,
+}
+
 /// A path for heartbeats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {

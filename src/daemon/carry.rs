@@ -1,7 +1,7 @@
 //! What the core asks for, done. Nothing here waits, and nothing here decides.
 
 use super::event_loop::EventLoop;
-use crate::agent::{Call, Outcome};
+use crate::agent::{Call, Outcome, STATE_DIR};
 use crate::cluster::io::{Destination, Input, OpId, Output, RenewOutcome};
 use crate::cluster::time::Instant;
 use crate::config::{Address, LinkId, ResourceId};
@@ -13,8 +13,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// Where agents keep what a reboot may forget (`HA_RSCTMP`).
-const AGENT_STATE: &str = "/run/resource-agents";
 /// The answer to a request that should not have been made: every request has one.
 const NO_ADDRESS: &str = "the resource has no address";
 
@@ -99,7 +97,7 @@ impl EventLoop {
             term,
             lease,
             not_after: not_after.map(|at| Duration::from_micros(self.clock.boottime_us(at))),
-            state_dir: Path::new(AGENT_STATE),
+            state_dir: Path::new(STATE_DIR),
             program: &self.program,
         };
         let environment = call.environment();

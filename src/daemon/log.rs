@@ -45,7 +45,8 @@ pub enum Format {
     Auto,
     /// Lines to stderr: with the time, or under a service manager with the priority as sd-daemon(3) has it.
     Text,
-    /// A JSON object a line to stderr, as `lubdub history --json` has it, with level and message.
+    /// A JSON object a line to stderr, as `lubdub history --json` has it, with `level` and `message`, which collectors of logs
+    /// look for, in place of `severity` and `sentence`.
     Json,
     /// Entries with fields to journald.
     Journal,

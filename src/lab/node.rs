@@ -26,7 +26,10 @@ use super::room::Room;
 use super::tool;
 use super::{Moment, Switch, wait_for};
 use crate::cluster::event::Event;
-use crate::control::{Answer, Client, DEFAULT_SOCKET, Record, Request, Status};
+use crate::control::{Answer, Client, DEFAULT_SOCKET, Record, Request, Status, kept};
+
+/// Records of a history that are looked at: more than a daemon writes while anybody watches it.
+const HISTORY: u32 = 1000;
 
 /// A node.
 #[derive(Debug)]
@@ -263,12 +266,13 @@ impl Node {
     /// # Errors
     /// If the daemon does not answer, or not with a status.
     pub fn status(&self) -> Result<Status, LabError> {
-        let output = self.lubdub(&["status", "--json"])?;
-        serde_json::from_slice(&output.stdout).map_err(|error| LabError::Failed {
-            command: format!("lubdub status --json on {}", self.name),
-            status: error.to_string(),
-            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        })
+        match self.ask(&Request::Status)? {
+            Answer::Status(status) => Ok(*status),
+            other @ (Answer::History(_)
+            | Answer::Reload(_)
+            | Answer::Command(_)
+            | Answer::Error { .. }) => Err(self.unexpected("status", &other)),
+        }
     }
 
     /// Runs lubdub's command line on it.
@@ -305,31 +309,38 @@ impl Node {
         })
     }
 
-    /// What its daemon's history tells, oldest first.
+    /// What its daemon's history tells, oldest first; where none answers, what was kept of it.
     ///
     /// # Errors
-    /// If the daemon does not answer, or not with a history.
+    /// If there is none.
     pub fn history(&self) -> Result<Vec<Happening>, LabError> {
-        let output = self.lubdub(&["history", "--json"])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let broken = |status: String| LabError::Failed {
-            command: format!("lubdub history --json on {}", self.name),
-            status,
-            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        let records = match self.ask(&Request::History { limit: HISTORY }) {
+            Ok(Answer::History(records)) => records,
+            Ok(
+                other @ (Answer::Status(_)
+                | Answer::Reload(_)
+                | Answer::Command(_)
+                | Answer::Error { .. }),
+            ) => return Err(self.unexpected("history", &other)),
+            Err(no_answer) => match kept(&self.state(), HISTORY) {
+                Ok(Some(kept)) => kept.records,
+                Ok(None) | Err(_) => return Err(no_answer),
+            },
         };
-        if !output.status.success() {
-            return Err(broken(output.status.to_string()));
-        }
         let wall = Moment::wall();
-        text.lines()
-            .map(|line| {
-                serde_json::from_str::<Record>(line).map_err(|error| broken(error.to_string()))
-            })
-            .map(|record| {
-                let Record { unix_ms, event, .. } = record?;
-                Ok(Happening { moment: Moment::from_unix_millis(unix_ms, wall), event })
-            })
-            .collect()
+        let happening = |Record { unix_ms, event, .. }| Happening {
+            moment: Moment::from_unix_millis(unix_ms, wall),
+            event,
+        };
+        Ok(records.into_iter().map(happening).collect())
+    }
+
+    fn unexpected(&self, what: &str, answer: &Answer) -> LabError {
+        LabError::Failed {
+            command: format!("a question for the {what} of {}", self.name),
+            status: "another answer".to_owned(),
+            stderr: format!("{answer:?}"),
+        }
     }
 
     /// All processes on it but PID 1.

@@ -150,7 +150,7 @@ pub enum KeysError {
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// It cannot be opened or read.
-    #[error("{}: {source}; `lubdub keygen` makes one, which belongs on every node", path.display())]
+    #[error("{}: {source}; {}", path.display(), read_hint(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -187,6 +187,14 @@ pub enum LoadError {
         /// Why.
         source: KeysError,
     },
+}
+
+fn read_hint(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "only its owner may read it, which is root as a rule: run this as root"
+    } else {
+        "`lubdub keygen` makes one, which belongs on every node"
+    }
 }
 
 /// What one set of keys has otherwise than a former one. Names ids only.

@@ -62,7 +62,7 @@ fn a_command_that_does_not_come_to_pass_fails_with_the_reason() {
     });
     let ran = player.lubdub(&["standby", "--timeout", "0"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
-    assert!(ran.stderr.contains("not done after 0 s: alpha is not in standby yet"), "{ran:?}");
+    assert!(ran.stderr.contains("not done after 0 ms: alpha is not in standby yet"), "{ran:?}");
 }
 
 #[test]

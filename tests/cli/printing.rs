@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use lubdub::cluster::event::Event;
 use lubdub::cluster::snapshot::NodeState;
-use lubdub::control::{Answer, Record, Request, Status};
+use lubdub::control::{Answer, Record, Request};
+use serde_json::Value;
 
 use crate::player::{Player, Ran, fine, program};
 
@@ -18,7 +19,11 @@ fn status_is_text_or_json_on_stdout() {
     let json = player.lubdub(&["status", "--json"]);
     assert_eq!(json.code, Some(0));
     assert_eq!(json.stdout.lines().count(), 1);
-    assert_eq!(serde_json::from_str::<Status>(&json.stdout).unwrap(), fine());
+    let golden = include_str!("../golden/status/fine_printed.json");
+    let [printed, golden] =
+        [&json.stdout, golden].map(|text| serde_json::from_str::<Value>(text).unwrap());
+    assert_eq!(printed, golden);
+    assert_eq!(printed["verdict"], "works");
 }
 
 #[test]
@@ -26,8 +31,13 @@ fn a_degraded_cluster_is_exit_code_3_in_both_forms() {
     let mut status = fine();
     status.snapshot.nodes[1].state = NodeState::Lost;
     let player = Player::showing(status);
-    assert_eq!(player.lubdub(&["status"]).code, Some(3));
-    assert_eq!(player.lubdub(&["status", "--json"]).code, Some(3));
+    let text = player.lubdub(&["status"]);
+    let json = player.lubdub(&["status", "--json"]);
+    assert_eq!((text.code, json.code), (Some(3), Some(3)));
+    let printed: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(printed["verdict"], "degraded");
+    assert_eq!(printed["degraded"][0]["sentence"], "beta is lost: silent for 43 ms");
+    assert!(text.stdout.contains("beta is lost: silent for 43 ms"), "{text:?}");
 }
 
 #[test]
@@ -56,10 +66,23 @@ fn history_is_one_line_a_record() {
          2026-01-02 03:04:05.700Z         the daemon was told to end: it hands over what it runs\n"
     );
     let json = player.lubdub(&["history", "--json"]);
-    let records: Vec<Record> =
-        json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(records, happened());
+    assert_eq!(
+        json.stdout.lines().next(),
+        Some(
+            "{\"time\":\"2026-01-02T03:04:05.678Z\",\"unix_ms\":1767323045678,\"severity\":\"warn\",\
+             \"event\":\"peer_lost\",\"sentence\":\"silence 512 ms > deadtime 500 ms: beta is lost\",\
+             \"deadtime_ms\":500,\"peer\":\"beta\",\"silence_ms\":512}"
+        )
+    );
     assert_eq!(player.asked(), [Request::History { limit: 7 }, Request::History { limit: 50 }]);
+}
+
+/// Asking for nothing is a slip, such as of a script whose variable is empty.
+#[test]
+fn no_records_cannot_be_asked_for() {
+    let ran = Ran::of(program(&["history", "-n", "0", "--socket", "/nonexistent/c.sock"]));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+    assert!(ran.stderr.contains("0 is not in 1.."), "{ran:?}");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::player::{Ran, program};
 
 const CLUSTER: &str = r#"
@@ -125,7 +128,8 @@ fn a_mistyped_parameter_is_found_with_the_nearest() {
         check(&CLUSTER.replace("{ ip =", "{ interfase = \"eth0\", ip ="), &["--node", "alpha"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(
-        ran.stderr.contains("web/vip: there is no parameter 'interfase'; 'interface' is near"),
+        ran.stderr
+            .contains("web/vip: there is no parameter 'interfase'; did you mean `interface`?"),
         "{ran:?}"
     );
 }
@@ -141,6 +145,134 @@ fn all_mistakes_of_a_file_are_told_with_their_lines() {
     );
 }
 
+/// One run tells all: an error in the file hides nothing that is wrong with keys and agents.
+#[test]
+fn an_error_in_the_file_hides_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("none");
+    let text = CLUSTER
+        .replace("arp = true", "arp = 1")
+        .replace("{ ip =", "{ interfase = \"eth0\", ip =")
+        .replace("agent = \"IPaddr\"", "agent = \"IPaddr\"\nmonitor = 5");
+    let ran = check(&text, &["--node", "alpha", "--authkeys", keys.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+    for words in [
+        "cluster.toml:21: arp: ",
+        ": monitor: a duration needs a unit",
+        "`lubdub keygen` makes one",
+        "web/vip: there is no parameter 'interfase'; did you mean `interface`?",
+    ] {
+        assert!(ran.stderr.contains(words), "{words:?} in {ran:?}");
+    }
+    let broken = check("cluster = ", &["--authkeys", keys.to_str().unwrap()]);
+    assert_eq!(broken.code, Some(2), "{broken:?}");
+    assert!(broken.stderr.contains("cluster.toml:1:"), "{broken:?}");
+    assert!(broken.stderr.contains("`lubdub keygen` makes one"), "{broken:?}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_with_both_ways_to_name_one() {
+    let ran = lubdub(&["check", "/nonexistent/cluster.toml"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+    assert!(ran.stderr.contains("lubdub check FILE, lubdub run --config FILE"), "{ran:?}");
+}
+
+/// The agent that README shows, in a directory of its own.
+fn agent_of_readme() -> tempfile::TempDir {
+    let readme = include_str!("../../README.md");
+    let from = readme.find("#!/bin/sh\n# ctl:").unwrap();
+    let script = &readme[from..][..readme[from..].find("```").unwrap()];
+    let directory = tempfile::tempdir().unwrap();
+    write_script(&directory.path().join("ctl"), script);
+    directory
+}
+
+fn write_script(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A service with a start/stop script, in a directory; ended with the test.
+struct App(tempfile::TempDir);
+
+impl App {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let pidfile = directory.path().join("pid");
+        let text = format!(
+            "#!/bin/sh\ncase $1 in\nstart) setsid sleep 600 >/dev/null 2>&1 & echo $! >{0} ;;\n\
+             stop) kill \"$(cat {0})\"; rm {0} ;;\nesac\n",
+            pidfile.display()
+        );
+        write_script(&directory.path().join("app"), &text);
+        Self(directory)
+    }
+
+    fn parameter(&self, name: &str, file: &str) -> String {
+        format!("{name}={}", self.0.path().join(file).display())
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let pid = std::fs::read_to_string(self.0.path().join("pid"));
+        if let Some(pid) = pid.ok().and_then(|pid| pid.trim().parse().ok()) {
+            // A test that ended well has stopped it.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+#[test]
+fn the_agent_in_readme_does_what_readme_says() {
+    let (agents, app) = (agent_of_readme(), App::new());
+    let parameters = [app.parameter("script", "app"), app.parameter("pidfile", "pid")];
+    let run = |action: &str| {
+        let [script, pidfile] = &parameters;
+        let mut command = program(&["agent", "run", "ctl", action, "-p", script, "-p", pidfile]);
+        command.env("LUBDUB_AGENTS", agents.path());
+        Ran::of(command)
+    };
+    for (action, code, word) in [
+        ("validate-all", 0, "success"),
+        ("monitor", 7, "not running"),
+        ("stop", 0, "success"),
+        ("start", 0, "success"),
+        ("start", 0, "success"),
+        ("monitor", 0, "success"),
+        ("stop", 0, "success"),
+        ("stop", 0, "success"),
+        ("monitor", 7, "not running"),
+    ] {
+        let ran = run(action);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{action}: {ran:?}");
+        let last = ran.stderr.lines().next_back();
+        assert_eq!(last, Some(format!("ctl {action}: exit {code} ({word})").as_str()), "{ran:?}");
+    }
+    let meta = run("meta-data");
+    assert!(lubdub::agent::MetaData::parse(&meta.stdout).is_ok(), "{meta:?}");
+    std::fs::remove_file(app.0.path().join("app")).unwrap();
+    let gone = run("start");
+    assert_eq!(gone.code, Some(5), "{gone:?}");
+    assert!(gone.stderr.contains("app is not there"), "{gone:?}");
+}
+
+#[test]
+fn where_agents_were_looked_for_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = program(&["agent", "list"]);
+    command.env("LUBDUB_AGENTS", directory.path());
+    let empty = Ran::of(command);
+    let place = directory.path().display().to_string();
+    assert_eq!((empty.code, empty.stdout.as_str()), (Some(0), ""), "{empty:?}");
+    assert!(empty.stderr.contains(&format!("there are no agents in {place}")), "{empty:?}");
+    for verb in [&["agent", "describe", "IPadr"][..], &["agent", "run", "IPadr", "monitor"]] {
+        let ran = lubdub(verb);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("resource-agents; did you mean `IPaddr`?"), "{ran:?}");
+    }
+}
+
 #[test]
 fn agents_can_be_listed_described_and_run() {
     let list = lubdub(&["agent", "list"]);
@@ -152,9 +284,7 @@ fn agents_can_be_listed_described_and_run() {
     let wrong = lubdub(&["agent", "run", "IPaddr", "validate-all"]);
     assert_eq!(wrong.code, Some(6), "{wrong:?}");
     assert!(wrong.stderr.contains("parameter 'ip' is missing"), "{wrong:?}");
-    let none = lubdub(&["agent", "describe", "IPadr"]);
-    assert_eq!(none.code, Some(1), "{none:?}");
-    assert!(none.stderr.contains("there is no agent 'IPadr'"), "{none:?}");
+    assert!(wrong.stderr.ends_with("IPaddr validate-all: exit 6 (not configured)\n"), "{wrong:?}");
 }
 
 #[test]

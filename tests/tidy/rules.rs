@@ -51,7 +51,7 @@ pub(crate) const CRATES: [(&str, &[&str]); 23] = [
     ("tracing", &["control", "daemon", "lab", "cli"]),
     ("tracing_subscriber", &["daemon"]),
     ("thiserror", &["wire", "config", "import", "agent", "control", "daemon", "lab", "cli"]),
-    ("strsim", &["config", "agent", "cli"]),
+    ("strsim", &["config", "cli"]),
     ("httparse", &["daemon"]),
     ("ratatui", &["screen"]),
 ];

@@ -1,5 +1,7 @@
 //! What is not as it should be in a status: what, why, and what to do. Pure.
 
+use serde::Serialize;
+
 use super::keys;
 use crate::cli::output::age;
 use crate::cli::view::{self, Place};
@@ -21,10 +23,12 @@ pub(super) enum Grade {
 }
 
 /// One thing that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
+    #[serde(skip)]
     pub(super) grade: Grade,
     /// One sentence.
+    #[serde(rename = "sentence")]
     pub(super) what: String,
     /// What stands behind it.
     pub(super) why: Vec<String>,
@@ -161,14 +165,22 @@ fn advice(snapshot: &Snapshot, peer: &str, doubt: &Doubt) -> Vec<String> {
             vec!["look at the network of this node, then at the ping node".to_owned(), vouch]
         }
         Doubt::AddressConflict { mac, .. } => {
-            vec![if refuses_strangers(snapshot) {
-                format!(
-                    "{mac} is very likely a node of this cluster with other keys: leave the address on it, and \
-                     compare authkeys and cluster.toml of both"
-                )
+            const COMPARE: &str =
+                "compare authkeys, and `cluster` and [[node]] in cluster.toml, of all nodes";
+            if refuses_strangers(snapshot) {
+                vec![format!(
+                    "{mac} is very likely a node of this cluster whose heartbeats are refused here: leave the address \
+                     on it, and {COMPARE}"
+                )]
             } else {
-                format!("find the machine {mac} and take the address off it")
-            }]
+                vec![
+                    format!(
+                        "{mac} may be a node of this cluster whose heartbeats are not accepted here: {COMPARE}"
+                    ),
+                    "only if it is none of them: find that machine and take the address off it"
+                        .to_owned(),
+                ]
+            }
         }
         Doubt::Unwitnessed { .. } => {
             vec!["look at the service network: cable, switch, interface".to_owned(), vouch]
@@ -489,11 +501,7 @@ fn refused(snapshot: &Snapshot) -> Vec<Finding> {
     let found = snapshot.refused.iter().filter(|(why, count)| **count > 0 && counts(**why));
     found
         .map(|(why, count)| {
-            let finding = Finding::warning(format!("datagrams refused, {why}: {count}"));
-            match why.remedy() {
-                Some(remedy) => finding.todo(remedy),
-                None => finding,
-            }
+            Finding::warning(format!("datagrams refused, {why}: {count}")).todo(why.remedy())
         })
         .collect()
 }

@@ -2,6 +2,7 @@
 //! same [`Status`].
 
 mod finding;
+mod json;
 mod keys;
 mod page;
 mod watch;
@@ -17,7 +18,7 @@ use crate::control::Status;
 pub(super) fn status(daemon: &mut Daemon, json: bool) -> Result<Exit, Failure> {
     let status = daemon.status()?;
     if json {
-        output::json(&status)?;
+        output::json(&json::Printed::of(&status))?;
     } else {
         print(&status)?;
     }

@@ -180,19 +180,48 @@ fn all_fine() {
     check("fine", &fine(), Exit::Fine);
 }
 
-/// What `--json` prints is a contract with other programs.
+/// What `--json` prints is a contract with other programs, what the socket carries one with other versions.
 #[test]
 fn json_keeps_its_shape() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/status/fine.json");
-    let json = serde_json::to_string_pretty(&fine()).unwrap() + "\n";
+    golden("fine_printed.json", &json::Printed::of(&fine()));
+    golden("peer_lost_refused_printed.json", &json::Printed::of(&refused()));
+    golden("fine.json", &fine());
+}
+
+fn golden(name: &str, value: &impl serde::Serialize) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/status").join(name);
+    let json = serde_json::to_string_pretty(value).unwrap() + "\n";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &json).unwrap();
     }
-    assert_eq!(json, std::fs::read_to_string(&path).unwrap_or_default());
+    assert_eq!(json, std::fs::read_to_string(&path).unwrap_or_default(), "{name}");
+}
+
+/// Text and data say the same: the verdict of the exit code, and each finding in the same words.
+#[test]
+fn json_says_what_the_page_says() {
+    for (status, verdict) in [(fine(), "works"), (refused(), "degraded")] {
+        let json = serde_json::to_value(json::Printed::of(&status)).unwrap();
+        assert_eq!(json["verdict"], verdict);
+        assert_eq!(exit(&status) == Exit::Degraded, verdict == "degraded");
+        let page =
+            page::render(&status, Paint::Plain).split_whitespace().collect::<Vec<_>>().join(" ");
+        for finding in
+            ["degraded", "warnings"].iter().flat_map(|grade| json[grade].as_array().unwrap())
+        {
+            assert!(page.contains(finding["sentence"].as_str().unwrap()), "{finding} in {page}");
+        }
+        assert!(!json.to_string().contains("\"secs\""), "{json}");
+    }
 }
 
 #[test]
 fn peer_lost_and_its_address_still_answers() {
+    check("peer_lost_refused", &refused(), Exit::Degraded);
+}
+
+/// The guard refuses to take web over from beta, which is silent.
+fn refused() -> Status {
     let mut status = fine();
     lose_beta(&mut status, secs(12));
     let web = group(&mut status);
@@ -200,7 +229,7 @@ fn peer_lost_and_its_address_still_answers() {
     web.doubts =
         vec![("beta".into(), Doubt::AddressAnswers { address: "10.0.0.100".into(), mac: BETAS })];
     stopped_here(web);
-    check("peer_lost_refused", &status, Exit::Degraded);
+    status
 }
 
 #[test]
@@ -254,6 +283,8 @@ fn other_keys() {
         vec![("beta".into(), Doubt::AddressConflict { address: "10.0.0.100".into(), mac: BETAS })];
     stopped_here(web);
     check("other_keys", &status, Exit::Degraded);
+    status.snapshot.refused.remove(&Reject::BadTag);
+    check("address_elsewhere", &status, Exit::Degraded);
 }
 
 #[test]

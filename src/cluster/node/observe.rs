@@ -41,11 +41,31 @@ impl Node {
     }
 
     pub(super) fn refuse(&mut self, why: Reject, source: String) {
-        let count = self.refused.entry(why).or_default();
-        *count += 1;
-        let count = *count;
+        let count = self.count_refused(why);
         // The first, the tenth, the hundredth: enough to be seen, too few to fill a disk.
         if count.checked_ilog10().is_some_and(|power| count == 10_u64.pow(power)) {
+            self.out.emit(Event::DatagramRefused { why, source, count });
+        }
+    }
+
+    fn count_refused(&mut self, why: Reject) -> u64 {
+        let count = self.refused.entry(why).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// An authentic datagram that counts for nothing: each start of a daemon brings some, and each goodbye, which is sent
+    /// several times. That is no news unless it goes on.
+    fn refuse_of_peer(&mut self, from: NodeId, why: Reject) {
+        if why == Reject::Unproven {
+            self.hurry();
+        }
+        let count = self.count_refused(why);
+        let (now, deadtime) = (self.now, self.config.timing.deadtime);
+        let goes_on =
+            self.peer_mut(from).is_some_and(|peer| peer.refused_stream.goes_on(now, deadtime));
+        if goes_on {
+            let source = self.name(from);
             self.out.emit(Event::DatagramRefused { why, source, count });
         }
     }
@@ -125,12 +145,7 @@ impl Node {
         let (newest, new_life) = match taken {
             Taken::Counts { newest, new_life } => (newest, new_life),
             Taken::Challenged => return self.hurry(),
-            Taken::Refused(why) => {
-                if why == Reject::Unproven {
-                    self.hurry();
-                }
-                return self.refuse(why, self.config.node(from).name.clone());
-            }
+            Taken::Refused(why) => return self.refuse_of_peer(from, why),
         };
         peer.count(link, heartbeat);
         self.news |= new_life;

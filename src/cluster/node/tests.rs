@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::agent::{Action, ExitCode, Outcome};
+use crate::cluster::event::Level;
 use crate::cluster::io::{ClientId, Command, OpId, PingOutcome, ProbeOutcome, RenewOutcome};
 use crate::config::{
-    Address, AgentName, Digests, Group, Guard as GuardConfig, Link, Node as NodeConfig, Resource,
-    ResourceId, Timeouts, Timing, Transport,
+    Address, AgentName, Digests, Group, Guard as GuardConfig, Link, LinkId, Node as NodeConfig,
+    Resource, ResourceId, Timeouts, Timing, Transport,
 };
-use crate::wire::{Heartbeat, KeyId, NodeTag, Run};
+use crate::wire::{Body, Flags, Header, Heartbeat, KeyId, NodeTag, Run, Sequence};
 
 mod adversity;
 mod agents;
@@ -386,6 +387,60 @@ fn a_node_that_is_told_to_end_hands_over_and_says_goodbye() {
             .iter()
             .any(|(node, _, event)| *node == 1 && matches!(event, Event::PeerLeft { .. }))
     );
+}
+
+/// What every start and every planned end bring is nothing that anybody has to be woken for.
+#[test]
+fn starts_and_planned_ends_are_not_told_as_warnings() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.tell(0, Input::Shutdown);
+    pair.run(1000);
+    pair.exited.clear();
+    pair.restart(0, config(0));
+    pair.run(3000);
+    assert_eq!(pair.holders(), [1], "{}", pair.story());
+    let loud: Vec<String> = pair
+        .events
+        .iter()
+        .filter(|(_, _, event)| event.level() >= Level::Warn)
+        .map(|(node, _, event)| format!("{node}: {event}"))
+        .collect();
+    assert_eq!(loud, [""; 0], "{}", pair.story());
+}
+
+/// A life that proves nothing and goes on, as when old datagrams are played again, is told once.
+#[test]
+fn unproven_datagrams_are_told_when_they_go_on() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    let header = Header {
+        sender: pair.nodes[0].config.node(NodeId(1)).tag,
+        incarnation: Incarnation(77),
+        sequence: Sequence(1),
+        sent_us: 1,
+        wall_us: 1,
+        flags: Flags::default(),
+        keepalive_us: 100_000,
+        deadtime_us: 500_000,
+        echoes: Vec::new(),
+        records: Vec::new(),
+    };
+    let heartbeat = Box::new(Heartbeat { header, body: Body::Unknown { version: 7 } });
+    let told = |pair: &Pair| {
+        let refused = |event: &&Event| matches!(event, Event::DatagramRefused { .. });
+        pair.events.iter().map(|(_, _, event)| event).filter(refused).count()
+    };
+    let key = KeyId::from(pair.keys[1]);
+    for played in 0..20 {
+        assert_eq!(told(&pair), usize::from(played > 7), "after {played}: {}", pair.story());
+        let (from, wall_us) = (NodeId(1), pair.wall_us(0));
+        let heartbeat = heartbeat.clone();
+        pair.tell(0, Input::Received { link: LinkId(0), from, key, wall_us, heartbeat });
+        pair.run(100);
+    }
+    assert_eq!(pair.nodes[0].snapshot(pair.now).refused.get(&Reject::Unproven), Some(&19));
+    assert_eq!(pair.holders(), [0]);
 }
 
 #[test]

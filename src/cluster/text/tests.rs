@@ -230,7 +230,14 @@ fn events_are_sentences_with_their_numbers() {
 fn good_news_is_not_a_warning() {
     let cleared = |why| Event::Cleared { group: group(), evidence: vec![("alpha".into(), why)] };
     assert_eq!(cleared(Evidence::Consent).level(), Level::Info);
-    assert_eq!(cleared(Evidence::Goodbye).level(), Level::Warn);
+    assert_eq!(cleared(Evidence::Goodbye).level(), Level::Info);
+    let unguarded = Evidence::Unguarded { silence: ms(512) };
+    assert_eq!(cleared(unguarded.clone()).level(), Level::Warn);
+    let both = Event::Cleared {
+        group: group(),
+        evidence: vec![("alpha".into(), Evidence::Goodbye), ("gamma".into(), unguarded)],
+    };
+    assert_eq!(both.level(), Level::Warn);
     let link =
         Event::LinkChanged { link: "lan".into(), peer: "beta".into(), heard: true, hears: true };
     assert_eq!(link.level(), Level::Info);

@@ -12,6 +12,7 @@ mod attend;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, io};
@@ -25,7 +26,7 @@ use tokio::sync::mpsc;
 pub use attend::{CAPTURE_MAX, Finished};
 use worker::{Order, Orphans};
 
-use crate::agent::{Action, Environment, Outcome};
+use crate::agent::{Action, Environment, Outcome, STATE_DIR};
 use crate::cluster::io::OpId;
 use crate::cluster::time::Instant;
 
@@ -97,6 +98,9 @@ impl Executor {
             call: "prctl(PR_SET_CHILD_SUBREAPER)",
             errno,
         })?;
+        if let Err(error) = make_state_dir() {
+            tracing::warn!("{STATE_DIR}: {error}; agents that keep their state there will fail");
+        }
         Self::start(Orphans::Reap, now)
     }
 
@@ -149,6 +153,15 @@ impl Executor {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Makes the directory in which agents keep what a reboot may forget, where no service manager did.
+///
+/// # Errors
+///
+/// It is not there and cannot be made.
+pub fn make_state_dir() -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(STATE_DIR)
 }
 
 /// Closes every descriptor but the three streams, which this process got from whoever started it: agents would get them

@@ -1,11 +1,12 @@
 //! Against a real shell script, `tests/agents/fixture.sh`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{sleep, timeout};
 
@@ -169,7 +170,25 @@ async fn an_agent_that_is_killed_from_elsewhere_is_told_by_the_signal() {
 async fn what_cannot_be_executed_is_told_with_its_path() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("plain"), "").unwrap();
-    for (name, words) in [("none", "No such file"), ("plain", "Permission denied")] {
+    for (name, text) in [
+        ("strange", "#!/no/such -x\n"),
+        ("windows", "#!/bin/sh\r\nexit 0\r\n"),
+        ("no-script", "exit 0\n"),
+    ] {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for (name, words) in [
+        ("none", "No such file"),
+        ("plain", "Permission denied"),
+        (
+            "strange",
+            "its first line, `#!/no/such -x`, names /no/such, which is not there; install that",
+        ),
+        ("windows", "Windows"),
+        ("no-script", "begins with a line such as #!/bin/sh"),
+    ] {
         let path = dir.path().join(name);
         let outcome = outcome_of(Request { path: path.clone(), ..fixture(1, "") }).await;
         let Outcome::CannotExecute(why) = outcome else { panic!("{outcome}") };
@@ -263,6 +282,9 @@ fn alone_inherits_nothing() {
             ThreadPriority::Min,
             ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
         );
+        let mut blocked = SigSet::empty();
+        blocked.add(Signal::SIGTERM);
+        blocked.thread_block().unwrap();
         let mut request = fixture(1, "inheritance");
         request.environment.insert("A".to_owned(), "b".into());
         let finished = run_once(request, || Instant::ZERO).unwrap();

@@ -10,6 +10,7 @@ use std::thread;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir};
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::attend::{Child, End, Finished, attend, kill_group};
 use super::{Request, StartError};
-use crate::agent::Outcome;
+use crate::agent::{Outcome, why_not_run};
 use crate::cluster::io::OpId;
 use crate::cluster::time::Instant;
 
@@ -71,10 +72,14 @@ pub(super) fn start(
         .unwrap_or_else(|_| Err(StartError::Thread(io::Error::other("it ended at once"))))
 }
 
-/// Children inherit the scheduling, the directory and the umask of the thread that makes them. The latter two are this
-/// thread's own after `unshare(CLONE_FS)`, so the rest of the process keeps its own.
+/// Children inherit the scheduling, the signal mask, the directory and the umask of the thread that makes them. The latter two
+/// are this thread's own after `unshare(CLONE_FS)`, so the rest of the process keeps its own.
 fn prepare() -> Result<(), StartError> {
     leave_realtime()?;
+    // Whoever started this program may have blocked signals: an agent's service would be deaf to SIGTERM for good.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|errno| StartError::Prepare { call: "pthread_sigmask", errno })?;
     unshare(CloneFlags::CLONE_FS)
         .map_err(|errno| StartError::Prepare { call: "unshare(CLONE_FS)", errno })?;
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
@@ -179,8 +184,10 @@ impl<Now: Fn() -> Instant> Worker<Now> {
 
     /// Starts an agent. Nothing that takes time may come between the look at the clock and the new process.
     fn spawn(&mut self, request: Request) -> Result<Child, Outcome> {
+        let path = &request.path;
         let cannot = |error: io::Error| {
-            Outcome::CannotExecute(format!("{}: {error}", request.path.display()))
+            let why = why_not_run(path, &error).unwrap_or_else(|| error.to_string());
+            Outcome::CannotExecute(format!("{}: {why}", path.display()))
         };
         let (stdout, stdout_end) = pipe().map_err(cannot)?;
         let (stderr, stderr_end) = pipe().map_err(cannot)?;
@@ -246,8 +253,9 @@ fn pipe() -> io::Result<(pipe::Receiver, PipeWriter)> {
     Ok((pipe::Receiver::from_owned_fd(reader.into())?, writer))
 }
 
-/// Descriptors of this process are all close-on-exec; the standard library gives a child an empty signal mask and SIGPIPE's
-/// default, and handlers do not survive exec.
+/// What a child is not to have of this process: its descriptors are all close-on-exec, its environment is cleared, handlers
+/// do not survive exec, and the standard library gives SIGPIPE its default again. The signal mask is inherited from the thread
+/// that starts the child, and so are scheduling, directory and umask: [`prepare`] sees to all four.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
 fn command(request: &Request, stdout: PipeWriter, stderr: PipeWriter) -> Command {
     let mut command = Command::new(&request.path);

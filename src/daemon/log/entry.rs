@@ -1,11 +1,10 @@
 //! One entry of the log, and its shapes: a line of text, a line of JSON, fields.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cluster::event::{Event, Level};
+use crate::control::printed::{Parts, event_kind, event_parts};
 use crate::control::rfc3339;
 
 /// What is to be logged, and when it was said.
@@ -40,15 +39,15 @@ pub(super) enum Style {
     Priority,
 }
 
-/// As `lubdub history --json` has it, with level and message.
+/// As `lubdub history --json` has it, with the names that collectors of logs look for: `level` and `message`.
 #[derive(Serialize)]
-struct Line<'a, T> {
+struct Line {
     time: String,
     unix_ms: u64,
     level: Level,
     message: String,
     #[serde(flatten)]
-    more: &'a T,
+    parts: Parts,
 }
 
 impl Entry {
@@ -97,44 +96,38 @@ impl Entry {
 
     /// A line of JSON, with its end.
     pub(super) fn json(&self) -> String {
-        let line = match &self.what {
-            What::Event(event) => self.line(event),
-            What::Words(words) => {
-                self.line(&words.fields.iter().cloned().collect::<BTreeMap<_, _>>())
-            }
-        };
+        let line = serde_json::to_string(&Line {
+            time: rfc3339(self.unix_ms),
+            unix_ms: self.unix_ms,
+            level: self.level(),
+            message: self.message(),
+            parts: self.parts(),
+        });
         // Plain data with text for keys can always be written.
         line.unwrap_or_else(|error| format!("{{\"level\":\"error\",\"message\":\"{error}\"}}"))
             + "\n"
     }
 
-    fn line<T: Serialize>(&self, more: &T) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Line {
-            time: rfc3339(self.unix_ms),
-            unix_ms: self.unix_ms,
-            level: self.level(),
-            message: self.message(),
-            more,
-        })
-    }
-
-    /// Its parts by name, in small letters: those of the history, with times in seconds and lists as JSON.
-    pub(super) fn fields(&self) -> Vec<(String, String)> {
+    /// Its parts by name, in small letters.
+    fn parts(&self) -> Parts {
         match &self.what {
+            What::Event(event) => {
+                let mut parts = event_parts(event);
+                parts.insert("event".to_owned(), Value::String(event_kind(event)));
+                parts
+            }
             What::Words(words) => words
                 .fields
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .map(|(name, value)| ((*name).to_owned(), Value::String(value.clone())))
                 .collect(),
-            What::Event(event) => match serde_json::to_value(event) {
-                Ok(Value::Object(parts)) => parts
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name, flat(&value)?)))
-                    .collect(),
-                // An event is an object: it has a tag.
-                Ok(_) | Err(_) => Vec::new(),
-            },
         }
+    }
+
+    /// Its parts as texts: those of the history, with whatever has parts of its own as JSON.
+    pub(super) fn fields(&self) -> Vec<(String, String)> {
+        let parts = self.parts().into_iter();
+        parts.filter_map(|(name, value)| Some((name, flat(&value)?))).collect()
     }
 }
 
@@ -152,20 +145,15 @@ fn flat(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(value.to_string()),
-        Value::Object(parts) => Some(seconds(parts).unwrap_or_else(|| value.to_string())),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Some(value.to_string())
+        }
     }
-}
-
-/// A duration, as serde writes it, in seconds.
-fn seconds(parts: &serde_json::Map<String, Value>) -> Option<String> {
-    let part = |name| parts.get(name).and_then(Value::as_u64);
-    let (seconds, nanos) = (part("secs")?, part("nanos")?);
-    Some(format!("{seconds}.{:06}", nanos / 1000))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
@@ -223,14 +211,14 @@ pub(super) mod tests {
             let json = entry.json();
             assert_eq!(json.matches('\n').count(), 1, "{json}");
             let What::Event(event) = &entry.what else { panic!("an event") };
-            let record: crate::control::Record = serde_json::from_str(&json).unwrap();
-            assert_eq!((record.unix_ms, &record.event), (entry.unix_ms, event));
             let value: Value = serde_json::from_str(&json).unwrap();
             assert_eq!(value["message"], event.to_string());
             assert_eq!(value["level"], serde_json::to_value(event.level()).unwrap());
+            assert_eq!(value["event"], event_kind(event));
             // No name stands for two things.
-            let own = serde_json::to_value(event).unwrap();
-            assert_eq!(value.as_object().unwrap().len(), own.as_object().unwrap().len() + 4);
+            let parts = event_parts(event);
+            assert_eq!(value.as_object().unwrap().len(), parts.len() + 5, "{json}");
+            assert!(parts.iter().all(|(name, part)| value[name] == *part), "{json}");
         }
         assert_eq!(
             words().json(),
@@ -244,7 +232,7 @@ pub(super) mod tests {
         let fields = |entry: &Entry| entry.fields().into_iter().collect::<BTreeMap<_, _>>();
         let lost = fields(&lost());
         assert_eq!((lost["event"].as_str(), lost["peer"].as_str()), ("peer_lost", "alpha"));
-        assert_eq!((lost["silence"].as_str(), lost["deadtime"].as_str()), ("0.500010", "0.500000"));
+        assert_eq!((lost["silence_ms"].as_str(), lost["deadtime_ms"].as_str()), ("500", "500"));
         let failed = fields(&failed("no such file"));
         assert_eq!((failed["group"].as_str(), failed["action"].as_str()), ("web", "start"));
         assert!(failed["outcome"].contains("no such file"), "{failed:?}");

@@ -125,7 +125,7 @@ mod tests {
             ("SYSLOG_IDENTIFIER", "lubdub"),
             ("EVENT", "peer_lost"),
             ("PEER", "alpha"),
-            ("SILENCE", "0.500010"),
+            ("SILENCE_MS", "500"),
         ] {
             assert_eq!(entry[name], value);
         }

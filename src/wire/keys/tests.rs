@@ -1,4 +1,5 @@
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
@@ -165,6 +166,17 @@ fn what_is_no_file_of_keys_is_refused() {
         matches!(error, LoadError::Text { .. })
             && error.to_string().starts_with(&path.display().to_string())
     );
+}
+
+/// Making new keys is no answer to not being allowed to read those that are there.
+#[test]
+fn who_may_not_read_keys_is_not_told_to_make_some() {
+    let told = |kind: io::ErrorKind| {
+        LoadError::Read { path: "/etc/lubdub/authkeys".into(), source: kind.into() }.to_string()
+    };
+    let denied = told(io::ErrorKind::PermissionDenied);
+    assert!(denied.contains("run this as root") && !denied.contains("keygen"), "{denied}");
+    assert!(told(io::ErrorKind::NotFound).contains("`lubdub keygen` makes one"));
 }
 
 #[test]
