@@ -34,7 +34,7 @@ version=$(cargo pkgid | sed 's/.*[#@]//')
 cat > target/package/changelog << CHANGES
 lubdub ($version-1) unstable; urgency=medium
 
-  * /usr/share/doc/lubdub/CHANGELOG.md.gz tells what has changed.
+  * /usr/share/doc/lubdub/changelog.gz tells what has changed.
 
  -- The lubdub authors <lubdub@example.org>  $changed
 CHANGES

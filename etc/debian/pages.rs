@@ -102,7 +102,8 @@ fn closing(command: &Command, above: &[String]) -> Roff {
     let top = above.is_empty();
     if let Some(notes) = command.get_after_help() {
         roff.control("SH", [if top { "EXIT STATUS" } else { "NOTES" }]);
-        roff.text([roman(notes.to_string())]);
+        let notes = notes.to_string();
+        roff.text([roman(notes.strip_prefix("Exit codes: ").unwrap_or(&notes))]);
     }
     if top {
         roff.control("SH", ["FILES"]);

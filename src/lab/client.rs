@@ -144,6 +144,11 @@ fn ask(target: SocketAddr, shared: &Shared) -> Result<(), LabError> {
     loop {
         let now = Moment::now();
         let stop = shared.stop.load(Ordering::Relaxed);
+        // Whoever looks on stopped it (Ctrl-Z): what was under way tells nothing, and what it left out is not made up for.
+        if now - next > TIMEOUT {
+            requests.clear();
+            next = now;
+        }
         if stop && requests.is_empty() {
             return Ok(());
         }

@@ -98,7 +98,7 @@ impl Inside {
         // What loses its parent becomes our child, so that it can be waited for.
         set_child_subreaper(true).map_err(refused("become the parent of orphans"))?;
         let mut signals = SigSet::empty();
-        [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+        [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT]
             .iter()
             .for_each(|signal| signals.add(*signal));
         signals.thread_block().map_err(refused("block signals"))?;

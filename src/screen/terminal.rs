@@ -1,27 +1,38 @@
-//! The terminal: its modes, its keys, its end. Whatever ends the program, the terminal is given back as it was: by
-//! [`Screen`] when it ends in order, by a hook when it panics (also where a panic aborts), by [`Guard`] in a parent when
-//! a child that drew was killed.
+//! The terminal: what is drawn on it, its keys, its end.
+//!
+//! ```text
+//! keys      a thread that reads them ──────┐
+//! signals   a thread that waits for them ──┴─► whoever draws waits here, and for neither of them
+//! ```
+//!
+//! So that a read that blocks (half of a key's sequence, a terminal that is gone) holds up neither the picture nor the
+//! end. What ends in order gives the terminal back with [`Screen`], a panic by a hook (also where it aborts), a child that
+//! was killed by [`Guard`] in its parent; see [`Modes`].
+
+mod modes;
+mod signals;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, stdout};
-use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::cursor::Show;
+use nix::sys::signal::Signal;
+use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::LeaveAlternateScreen;
+use ratatui::{DefaultTerminal, Terminal};
 
 use super::colour::Palette;
 use super::draw::draw;
 use super::model::Model;
+pub use modes::Guard;
+use modes::Modes;
+use signals::{Heard, Watch};
 
-/// Signals that end a screen in order.
-const ENDS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+/// Keys that were pressed and not taken yet; whoever types faster than is drawn waits.
+const TYPED_AHEAD: usize = 16;
 
 /// What somebody pressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +43,23 @@ pub enum Pressed {
     End,
 }
 
+/// What wakes the one who draws.
+#[derive(Debug)]
+enum Input {
+    Pressed(Pressed),
+    /// A signal was heard.
+    Signal,
+    /// There will be no more keys.
+    NoKeys(io::Error),
+}
+
 /// A terminal that is drawn on. It is as it was before when this value ends.
 #[derive(Debug)]
 pub struct Screen {
     terminal: DefaultTerminal,
-    signals: SignalFd,
+    modes: Arc<Modes>,
+    inputs: Receiver<Input>,
+    heard: Arc<Heard>,
     palette: Palette,
 }
 
@@ -53,47 +76,107 @@ impl Screen {
     /// # Errors
     /// What the terminal or the kernel refuses; the terminal is left as it was.
     pub fn open(palette: Palette) -> io::Result<Self> {
-        let mut set = SigSet::empty();
-        ENDS.iter().for_each(|signal| set.add(*signal));
-        set.thread_block()?;
-        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        // This sets the hook for panics too.
-        Ok(Self { terminal: ratatui::try_init()?, signals, palette })
+        let modes = Arc::new(Modes::of_stdout()?);
+        let heard = Arc::new(Heard::default());
+        let (tell, inputs) = mpsc::sync_channel(TYPED_AHEAD);
+        let watch = Watch::block()?;
+        let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        let screen = Self { terminal, modes, inputs, heard, palette };
+        modes::give_back_on_panic(&screen.modes);
+        // From here on this value gives it back.
+        screen.modes.take()?;
+        let (heard, modes, wake) =
+            (Arc::clone(&screen.heard), Arc::clone(&screen.modes), tell.clone());
+        spawn("signals", move || {
+            // A full queue wakes whoever draws as well.
+            watch.listen(&heard, &modes, || drop(wake.try_send(Input::Signal)));
+        })?;
+        spawn("keys", move || read_keys(&tell))?;
+        Ok(screen)
     }
 
     /// Draws the model as it is at this moment.
     ///
     /// # Errors
-    /// If the terminal is gone.
+    /// If the terminal is gone, or was given back since another thread panicked.
     pub fn draw(&mut self, model: &Model, now: Duration) -> io::Result<()> {
+        if !self.modes.are_taken() {
+            return Err(io::Error::other("given back, since a part of this program failed"));
+        }
         let palette = self.palette;
         self.terminal.draw(|frame| draw(frame, model, now, palette))?;
         Ok(())
     }
 
-    /// Waits for a key, for so long at most.
+    /// Waits for a key, for so long at most. Ctrl-Z stops the program meanwhile, as anywhere.
     ///
     /// # Errors
     /// If the terminal is gone.
     pub fn wait(&mut self, patience: Duration) -> io::Result<Option<Pressed>> {
-        let pressed = if event::poll(patience)? { pressed(&event::read()?) } else { None };
-        match self.signals.read_signal() {
-            Ok(Some(_)) => Ok(Some(Pressed::End)),
-            Ok(None) => Ok(pressed),
-            Err(errno) => Err(errno.into()),
+        let input = self.inputs.recv_timeout(patience);
+        if self.heard.end() {
+            return Ok(Some(Pressed::End));
         }
+        if self.heard.stop() {
+            self.modes.give_back();
+            signals::stop()?;
+            self.modes.take()?;
+            self.begin_anew()?;
+        }
+        if self.heard.going_on() {
+            self.modes.take_again()?;
+            self.begin_anew()?;
+        }
+        match input {
+            Ok(Input::Pressed(pressed)) => Ok(Some(pressed)),
+            Ok(Input::Signal) | Err(RecvTimeoutError::Timeout) => Ok(None),
+            Ok(Input::NoKeys(error)) => Err(error),
+            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("nobody reads keys")),
+        }
+    }
+
+    /// The next frame is drawn whole: somebody else has written on the terminal.
+    fn begin_anew(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Says itself on stderr if it cannot.
-        ratatui::restore();
+        self.modes.give_back();
     }
 }
 
-/// What a terminal's event means here. A new size needs nothing: the next frame has it.
-fn pressed(event: &Event) -> Option<Pressed> {
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// Reads keys until nobody wants them any more. It may well block in the middle of one, or find no end where the terminal
+/// is gone: nobody waits for this thread.
+fn read_keys(tell: &SyncSender<Input>) {
+    loop {
+        let input = match event::read() {
+            Ok(event) if is_stop(&event) => {
+                // The way of the signal that the key is elsewhere.
+                signals::send_to_itself(Signal::SIGTSTP);
+                continue;
+            }
+            Ok(event) => match pressed(&event) {
+                Some(pressed) => Input::Pressed(pressed),
+                None => continue,
+            },
+            Err(error) => Input::NoKeys(error),
+        };
+        let last = matches!(input, Input::NoKeys(_));
+        if tell.send(input).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// The letter of an event, and whether it was pressed with Ctrl. A new size needs nothing: the next frame has it.
+fn letter(event: &Event) -> Option<(char, bool)> {
     let key = match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => key,
         Event::Key(_)
@@ -104,45 +187,20 @@ fn pressed(event: &Event) -> Option<Pressed> {
         | Event::Resize(..) => return None,
     };
     let KeyCode::Char(letter) = key.code else { return None };
-    let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    match letter.to_ascii_lowercase() {
-        'c' if control => Some(Pressed::End),
-        _ if control => None,
-        'q' => Some(Pressed::End),
-        letter => Some(Pressed::Key(letter)),
+    Some((letter.to_ascii_lowercase(), key.modifiers.contains(KeyModifiers::CONTROL)))
+}
+
+/// What a terminal's event means here.
+fn pressed(event: &Event) -> Option<Pressed> {
+    match letter(event)? {
+        ('c', true) | ('q', false) => Some(Pressed::End),
+        (_, true) => None,
+        (letter, false) => Some(Pressed::Key(letter)),
     }
 }
 
-/// Remembers how the terminal is, for a parent whose child draws on it.
-#[derive(Debug)]
-pub struct Guard {
-    terminal: File,
-    before: Termios,
-}
-
-impl Guard {
-    /// Looks at the controlling terminal.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn new() -> io::Result<Self> {
-        let terminal = File::options().read(true).write(true).open("/dev/tty")?;
-        let before = tcgetattr(terminal.as_fd())?;
-        Ok(Self { terminal, before })
-    }
-
-    /// Gives the terminal back as it was. Whether that was needed: a child that ended in order has done it itself, and
-    /// its last words stand on the screen.
-    #[must_use]
-    pub fn give_back(mut self) -> bool {
-        if tcgetattr(self.terminal.as_fd()).is_ok_and(|now| now == self.before) {
-            return false;
-        }
-        // A terminal that refuses is gone, and nobody looks at it.
-        let _ = tcsetattr(self.terminal.as_fd(), SetArg::TCSANOW, &self.before);
-        let _ = execute!(self.terminal, LeaveAlternateScreen, Show);
-        true
-    }
+fn is_stop(event: &Event) -> bool {
+    letter(event) == Some(('z', true))
 }
 
 #[cfg(test)]
@@ -151,23 +209,22 @@ mod tests {
 
     use super::*;
 
-    fn key(code: KeyCode, modifiers: KeyModifiers) -> Option<Pressed> {
-        pressed(&Event::Key(KeyEvent::new(code, modifiers)))
-    }
-
     #[test]
     fn keys() {
-        let none = KeyModifiers::NONE;
-        for (code, modifiers, meant) in [
-            (KeyCode::Char('p'), none, Some(Pressed::Key('p'))),
-            (KeyCode::Char('P'), KeyModifiers::SHIFT, Some(Pressed::Key('p'))),
-            (KeyCode::Char('q'), none, Some(Pressed::End)),
-            (KeyCode::Char('c'), KeyModifiers::CONTROL, Some(Pressed::End)),
-            (KeyCode::Char('c'), none, Some(Pressed::Key('c'))),
-            (KeyCode::Char('p'), KeyModifiers::CONTROL, None),
-            (KeyCode::Enter, none, None),
+        let (none, control) = (KeyModifiers::NONE, KeyModifiers::CONTROL);
+        for (code, modifiers, meant, stops) in [
+            (KeyCode::Char('p'), none, Some(Pressed::Key('p')), false),
+            (KeyCode::Char('P'), KeyModifiers::SHIFT, Some(Pressed::Key('p')), false),
+            (KeyCode::Char('q'), none, Some(Pressed::End), false),
+            (KeyCode::Char('c'), control, Some(Pressed::End), false),
+            (KeyCode::Char('c'), none, Some(Pressed::Key('c')), false),
+            (KeyCode::Char('p'), control, None, false),
+            (KeyCode::Char('z'), none, Some(Pressed::Key('z')), false),
+            (KeyCode::Char('z'), control, None, true),
+            (KeyCode::Enter, none, None, false),
         ] {
-            assert_eq!(key(code, modifiers), meant, "{code:?}");
+            let event = Event::Key(KeyEvent::new(code, modifiers));
+            assert_eq!((pressed(&event), is_stop(&event)), (meant, stops), "{code:?}");
         }
     }
 }

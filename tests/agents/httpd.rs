@@ -281,6 +281,18 @@ fn a_status_page_that_is_not_as_it_should_be_is_a_failure() {
     subject.expect(Action::Monitor, 7);
 }
 
+/// As its meta-data says.
+#[test]
+fn without_a_page_to_ask_for_only_processes_are_looked_at() {
+    let host = Host::new();
+    let config = config(&host, "a", 8081, "");
+    let subject = subject(&host, "a", &config);
+    assert!(subject.run(Action::MetaData).stdout.contains("it looks at processes alone"));
+    subject.expect(Action::Start, 0);
+    host.bash(&format!("kill -STOP {}", processes(&host, "a").1.join(" ")));
+    assert_eq!(subject.expect(Action::Monitor, 0), "");
+}
+
 #[test]
 fn options_are_read_as_by_a_shell() {
     let host = Host::new();

@@ -120,6 +120,53 @@ fn a_clock_that_is_off_fails_or_is_said() {
     require.expect(Action::Stop, 0);
 }
 
+/// A clock daemon that is started again has to find its servers first.
+#[test]
+fn a_monitor_has_patience_with_a_clock_that_was_synchronised_a_moment_ago() {
+    let host = host();
+    let (server, client) = (serve(&host), follow(&host, ""));
+    until_synchronised(&host);
+    let patient = subject(&host, &[]);
+    let short = subject(&host, &[("patience", "0")]);
+    patient.expect(Action::Start, 0);
+    kill(&host, &server);
+    kill(&host, &client);
+    host.until("! grep -l '^State:.[^Z]' /proc/[0-9]*/status | xargs grep -q '^Name:.chronyd'");
+    patient.expect_reason(Action::Monitor, 0, "no clock daemon runs here");
+    patient.expect_reason(Action::Monitor, 0, "less than 30 s ago");
+    short.expect_reason(Action::Monitor, 1, "no clock daemon runs here");
+
+    // Without its server.
+    let client = follow(&host, "");
+    host.until("chronyc -c tracking");
+    let reason = "not synchronised, says chronyd";
+    assert_eq!(patient.expect(Action::Monitor, 0), patient.expect(Action::Monitor, 0));
+    patient.expect_reason(Action::Monitor, 0, reason);
+    short.expect_reason(Action::Monitor, 1, reason);
+    patient.expect_reason(Action::Start, 1, reason);
+    // That failed and changed nothing.
+    patient.expect_reason(Action::Monitor, 0, reason);
+    // It was right a second after boot; it will be right; who knows.
+    for fine in ["1000000", "999999999999999", "", "soon", "-1"] {
+        host.file("state/ntp-clock@web", &format!("{fine}\n"));
+        patient.expect_reason(Action::Monitor, 1, reason);
+    }
+
+    // What is wrong at the start and let pass is not right.
+    let warn = subject(&host, &[("mode", "warn")]);
+    warn.expect_reason(Action::Start, 0, reason);
+    warn.expect_reason(Action::Monitor, 0, reason);
+    patient.expect_reason(Action::Monitor, 1, reason);
+
+    serve(&host);
+    until_synchronised(&host);
+    assert_eq!(patient.expect(Action::Monitor, 0), "");
+    host.bash(&format!("kill -STOP {client}"));
+    patient.expect_reason(Action::Monitor, 0, "chronyd does not answer: 506");
+    patient.expect(Action::Stop, 0);
+    patient.expect(Action::Monitor, 7);
+}
+
 /// chronyd goes on to call the clock synchronised.
 #[test]
 fn a_server_that_is_heard_no_longer_is_noticed_by_the_possible_error() {
@@ -386,6 +433,7 @@ fn wrong_parameters_are_said() {
         ("max_offset", "-"),
         ("max_offset", "1h"),
         ("max_distance", "1.2.3s"),
+        ("patience", "a while"),
         ("max_stratum", "16"),
         ("max_stratum", "0"),
     ] {

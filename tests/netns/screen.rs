@@ -3,10 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "tests start what they test")]
 #![expect(clippy::unwrap_used, reason = "a test that fails, panics")]
 
-use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{env, fs, panic, process, thread};
 
 use lubdub::lab::{APART, Lab, LabError, PATIENCE, Plan, wait_for};
+use lubdub::screen::{Model, Palette, Pressed, Screen, now};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -14,6 +16,10 @@ use crate::support::{PROGRAM, alone, in_lab, pair};
 use crate::tmux::{CLEAN, Tmux};
 
 const USUAL: (u16, u16) = (80, 24);
+/// Which thread of this very program is to panic on a screen.
+const PANICS: &str = "LUBDUB_TEST_PANICS";
+/// The beginning of an arrow key, and nothing more.
+const HALF_A_KEY: &str = "\u{1b}[";
 
 /// Processes of this program, by what their arguments begin with.
 fn processes(arguments: &[&str]) -> Vec<Pid> {
@@ -87,7 +93,7 @@ fn keys_are_faults_and_captions_say_what_came_of_them() {
     tmux.press("q");
     tmux.wait("it ends with the way to a pair of one's own", |text| text.contains("4 commands"));
     assert_eq!(tmux.ended(), 0);
-    assert_eq!(tmux.modes().unwrap(), CLEAN);
+    assert_eq!(tmux.modes(), CLEAN);
     assert_nothing_left();
 }
 
@@ -111,7 +117,7 @@ fn a_killed_daemon_keeps_its_address_until_the_lease_ends() {
     tmux.press("C-c");
     tmux.wait("it ends", |text| text.contains("4 commands"));
     assert_eq!(tmux.ended(), 0);
-    assert_eq!(tmux.modes().unwrap(), CLEAN);
+    assert_eq!(tmux.modes(), CLEAN);
     assert_nothing_left();
 }
 
@@ -119,10 +125,11 @@ fn a_killed_daemon_keeps_its_address_until_the_lease_ends() {
 fn the_terminal_is_given_back_whoever_is_killed() {
     let _turn = alone();
     let tmux = Tmux::open(USUAL, &[]);
-    // The process that the user sees; one that draws, by a signal that it takes and by two that it cannot.
+    // The process that the user sees; one that draws, by signals that it takes and by two that it cannot.
     for (arguments, signal, status) in [
         (["demo"].as_slice(), Signal::SIGTERM, 143),
-        (&["demo", "--inside"], Signal::SIGTERM, 0),
+        (&["demo"], Signal::SIGQUIT, 131),
+        (&["demo", "--inside"], Signal::SIGINT, 0),
         (&["demo", "--inside"], Signal::SIGKILL, 1),
         (&["demo", "--inside"], Signal::SIGABRT, 1),
     ] {
@@ -132,12 +139,75 @@ fn the_terminal_is_given_back_whoever_is_killed() {
         let victim = victims.iter().find(|pid| arguments.len() > 1 || !inside.contains(pid));
         kill(*victim.unwrap(), signal).unwrap();
         assert_eq!(tmux.ended(), status, "{arguments:?} {signal}");
-        assert_eq!(tmux.modes().unwrap(), CLEAN, "{arguments:?} {signal}");
+        assert_eq!(tmux.modes(), CLEAN, "{arguments:?} {signal}");
         assert_nothing_left();
     }
     demo(&tmux);
     tmux.close();
     assert_nothing_left();
+}
+
+#[test]
+fn a_demo_that_is_stopped_gives_the_terminal_back_and_goes_on() {
+    let _turn = alone();
+    let tmux = Tmux::open(USUAL, &[]);
+    demo(&tmux);
+    tmux.press("C-z");
+    // As a shell tells of a job that SIGTSTP stopped.
+    assert_eq!(tmux.ended(), 148);
+    assert_eq!(tmux.modes(), CLEAN);
+    assert!(!processes(&["demo", "--inside"]).is_empty());
+
+    tmux.start("fg");
+    tmux.wait("it is drawn again", |text| text.contains("♥ 10.77.0.100") && text.contains('▸'));
+    tmux.press("w");
+    tmux.wait("keys are read again", |text| text.contains("beta took web"));
+    tmux.press("q");
+    assert_eq!(tmux.ended(), 0);
+    assert_eq!(tmux.modes(), CLEAN);
+    assert_nothing_left();
+}
+
+#[test]
+fn a_panic_is_told_on_the_ordinary_screen() {
+    const TEST: &str = "screen::a_panic_is_told_on_the_ordinary_screen";
+    if let Some(whose) = env::var_os(PANICS) {
+        return panic_on_a_screen(whose == "another");
+    }
+    let tmux = Tmux::open(USUAL, &[]);
+    let program = env::current_exe().unwrap();
+    for whose in ["own", "another"] {
+        let environment = format!("{PANICS}={whose} RUST_BACKTRACE=0");
+        tmux.start(&format!("{environment} {} {TEST} --exact --nocapture", program.display()));
+        tmux.wait("a screen is drawn", |text| text.contains("a · alpha"));
+        tmux.press("p");
+        // As a shell tells of a program that aborted.
+        assert_eq!(tmux.ended(), 134);
+        assert!(tmux.text().contains("it panicked"), "{}", tmux.text());
+        assert_eq!(tmux.modes(), CLEAN, "{whose}");
+    }
+}
+
+/// Draws, and panics at a key as a release build does: nothing is unwound.
+#[expect(clippy::panic, reason = "that is what is tried")]
+fn panic_on_a_screen(in_another_thread: bool) {
+    let mut screen = Screen::open(Palette::of_environment()).unwrap();
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        told(info);
+        process::abort();
+    }));
+    let model = Model::of_nodes(["alpha", "beta"], &[]);
+    loop {
+        screen.draw(&model, now()).unwrap();
+        match screen.wait(Duration::from_millis(20)).unwrap() {
+            Some(Pressed::Key('p')) if in_another_thread => {
+                thread::spawn(|| panic!("it panicked"));
+            }
+            Some(Pressed::Key('p')) => panic!("it panicked"),
+            Some(Pressed::Key(_) | Pressed::End) | None => {}
+        }
+    }
 }
 
 #[test]
@@ -188,21 +258,59 @@ fn a_cluster_of_two_is_watched() {
         lab.node("beta")?.start_daemon()?;
         tmux.wait("the daemon is back", |text| text.contains("all fine"));
         tmux.press("q");
-        assert_eq!((tmux.ended(), tmux.modes()?), (0, CLEAN));
+        assert_eq!((tmux.ended(), tmux.modes()), (0, CLEAN));
 
         tmux.start(&command);
         tmux.wait("it is drawn again", |text| text.contains("all fine"));
         tmux.press("C-c");
-        assert_eq!((tmux.ended(), tmux.modes()?), (0, CLEAN));
+        assert_eq!((tmux.ended(), tmux.modes()), (0, CLEAN));
 
-        tmux.start(&command);
-        tmux.wait("it is drawn again", |text| text.contains("all fine"));
-        for pid in watchers(lab)? {
-            kill(pid, Signal::SIGTERM).unwrap();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            tmux.start(&command);
+            tmux.wait("it is drawn again", |text| text.contains("all fine"));
+            signal_watchers(lab, signal)?;
+            assert_eq!((tmux.ended(), tmux.modes()), (0, CLEAN), "{signal}");
         }
-        assert_eq!((tmux.ended(), tmux.modes()?), (0, CLEAN));
         client.finish().map(drop)
     });
+}
+
+#[test]
+fn half_a_key_holds_nothing_up_and_a_terminal_that_is_gone_ends_it() {
+    in_lab(
+        "screen::half_a_key_holds_nothing_up_and_a_terminal_that_is_gone_ends_it",
+        pair(),
+        |lab| {
+            let client = lab.begin()?;
+            let (tmux, command) = watch(lab)?;
+            tmux.wait("it is drawn", |text| text.contains("all fine"));
+            tmux.send(HALF_A_KEY);
+            lab.node("beta")?.kill_daemon()?;
+            tmux.wait("the daemon is missed", |text| text.contains("no answer"));
+            lab.node("beta")?.start_daemon()?;
+            tmux.wait("the daemon is back", |text| text.contains("all fine"));
+
+            // Stopped from elsewhere: so that it may give the terminal back first, and so that it may not.
+            signal_watchers(lab, Signal::SIGTSTP)?;
+            assert_eq!((tmux.ended(), tmux.modes()), (148, CLEAN));
+            go_on(&tmux)?;
+            signal_watchers(lab, Signal::SIGSTOP)?;
+            // In raw mode Enter ends no line.
+            tmux.send("\nstty sane\n");
+            wait_for("the shell has the terminal", PATIENCE, || Ok(tmux.modes().cooked))?;
+            go_on(&tmux)?;
+            signal_watchers(lab, Signal::SIGTERM)?;
+            assert_eq!((tmux.ended(), tmux.modes()), (0, CLEAN));
+
+            // Nobody tells it of the end.
+            tmux.enter("trap '' HUP");
+            tmux.start(&command);
+            tmux.wait("it is drawn again", |text| text.contains("all fine"));
+            tmux.close();
+            wait_for("it ends with its terminal", PATIENCE, || Ok(watchers(lab)?.is_empty()))?;
+            client.finish().map(drop)
+        },
+    );
 }
 
 #[test]
@@ -221,9 +329,17 @@ fn a_cluster_of_three_is_watched() {
         tmux.wait("the loss is to be seen", |text| text.contains("LOST"));
         tmux.press("q");
         // Degraded, as `status` would say.
-        assert_eq!((tmux.ended(), tmux.modes()?), (3, CLEAN));
+        assert_eq!((tmux.ended(), tmux.modes()), (3, CLEAN));
         client.finish().map(drop)
     });
+}
+
+/// Lets the job of before go on, and waits until it has the terminal and draws.
+fn go_on(tmux: &Tmux) -> Result<(), LabError> {
+    tmux.start("fg");
+    wait_for("it takes the terminal again", PATIENCE, || Ok(!tmux.modes().cooked))?;
+    tmux.wait("it is drawn again", |text| text.contains("all fine"));
+    Ok(())
 }
 
 /// A terminal in which beta's daemon is watched, and the command that does it.
@@ -233,6 +349,11 @@ fn watch(lab: &Lab) -> Result<(Tmux, String), LabError> {
     let command = format!("{PROGRAM} --socket {} status --watch", socket.display());
     tmux.start(&command);
     Ok((tmux, command))
+}
+
+fn signal_watchers(lab: &Lab, signal: Signal) -> Result<(), LabError> {
+    watchers(lab)?.into_iter().for_each(|pid| kill(pid, signal).unwrap());
+    Ok(())
 }
 
 fn watchers(lab: &Lab) -> Result<Vec<Pid>, LabError> {

@@ -3,11 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails, panics")]
 
 use std::ffi::OsStr;
-use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use lubdub::lab::{LabError, PATIENCE, wait_for};
+use lubdub::lab::{PATIENCE, wait_for};
 use tempfile::TempDir;
 
 /// The terminal. Its shell and everything on it end with this value.
@@ -56,9 +55,14 @@ impl Tmux {
     }
 
     /// Types a line into the shell.
-    fn enter(&self, line: &str) {
-        self.run(["send-keys", "-l", line]);
+    pub(crate) fn enter(&self, line: &str) {
+        self.send(line);
         self.run(["send-keys", "Enter"]);
+    }
+
+    /// Types this as it is, whatever it means.
+    pub(crate) fn send(&self, text: &str) {
+        self.run(["send-keys", "-l", text]);
     }
 
     /// Presses a key, as tmux names it.
@@ -102,20 +106,19 @@ impl Tmux {
         status(&self.text()).unwrap()
     }
 
-    /// How the terminal is left.
-    pub(crate) fn modes(&self) -> Result<Modes, LabError> {
-        let file = self.directory.path().join("stty");
-        self.enter(&format!("stty -a > {}; echo >> {}", file.display(), file.display()));
-        let text = || fs::read_to_string(&file).unwrap_or_default();
-        wait_for("stty tells", PATIENCE, || Ok(text().ends_with("\n\n")))?;
-        let text = text();
-        let flags: Vec<&str> = text.split_whitespace().map(|flag| flag.trim_matches(';')).collect();
+    /// How the terminal is now.
+    pub(crate) fn modes(&self) -> Modes {
         let flag = |name: &str| self.run(["display-message", "-p", &format!("#{{{name}}}")]);
-        Ok(Modes {
+        let terminal = flag("pane_tty");
+        let output = Command::new("stty").args(["-F", terminal.trim(), "-a"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let has =
+            |wanted: &str| text.split_whitespace().any(|word| word.trim_matches(';') == wanted);
+        Modes {
             ordinary: flag("alternate_on").trim() == "0",
             cursor: flag("cursor_flag").trim() == "1",
-            cooked: flags.contains(&"echo") && flags.contains(&"icanon"),
-        })
+            cooked: has("echo") && has("icanon"),
+        }
     }
 
     /// Takes the terminal away, as a closed window does.

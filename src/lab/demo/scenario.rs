@@ -220,7 +220,10 @@ impl Scenario {
 
 /// Mends all that is broken; what it did.
 pub(super) fn repair(lab: &Lab) -> Result<Vec<Act>, LabError> {
-    let mut acts: Vec<Act> = lab.switch().restore()?.into_iter().map(Act::now).collect();
+    // Before it is done: what follows from it follows at once.
+    let moment = Moment::now();
+    let mended = lab.switch().restore()?.into_iter();
+    let mut acts: Vec<Act> = mended.map(|text| Act { moment, text }).collect();
     for node in lab.nodes() {
         let name = node.name();
         if !node.has_power() {
