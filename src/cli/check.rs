@@ -89,7 +89,8 @@ fn own_node(file: &config::File) -> Option<String> {
     file.nodes().find(|node| *node == host).map(ToOwned::to_owned)
 }
 
-fn agent_problems(config: &Config, installed: &Installed) -> Vec<String> {
+/// What is wrong with the agents of this machine and their parameters.
+pub(super) fn agent_problems(config: &Config, installed: &Installed) -> Vec<String> {
     let resources = config
         .groups
         .iter()
@@ -104,7 +105,7 @@ fn agent_problems(config: &Config, installed: &Installed) -> Vec<String> {
 }
 
 /// What the configuration says of this machine and the machine does not have: it may come later, so it is no error.
-fn not_here(config: &Config) -> Result<Vec<String>, NetlinkError> {
+pub(super) fn not_here(config: &Config) -> Result<Vec<String>, NetlinkError> {
     let mut netlink = Netlink::open()?;
     let own = netlink.addresses(None)?;
     let mut missing = Vec::new();
