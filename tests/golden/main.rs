@@ -228,8 +228,7 @@ mod tests {
 
     #[test]
     fn survey_that_a_daemon_answers() {
-        let heard =
-            SurveyHeard { link: 1, life: Incarnation(2), sent_us: 15_625, hold_us: 40 };
+        let heard = SurveyHeard { link: 1, life: Incarnation(2), sent_us: 15_625, hold_us: 40 };
         let survey = Survey {
             role: SurveyRole::Daemon,
             sender: NodeTag::of("beta"),

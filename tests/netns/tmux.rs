@@ -55,8 +55,8 @@ impl Tmux {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Types a line into the shell.
-    fn enter(&self, line: &str) {
+    /// Types a line into whatever reads there: the shell, or what it started.
+    pub(crate) fn enter(&self, line: &str) {
         self.run(["send-keys", "-l", line]);
         self.run(["send-keys", "Enter"]);
     }

@@ -257,7 +257,9 @@ impl Answers {
                 ));
             }
             if ip.is_loopback() {
-                return Err(format!("{ip} always answers: a ping node is a machine outside the cluster"));
+                return Err(format!(
+                    "{ip} always answers: a ping node is a machine outside the cluster"
+                ));
             }
             if ping.contains(&ip) {
                 return Err(format!("{ip} is named twice: name it once"));

@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use clap::ValueEnum;
 
 use super::Service;
-use super::answers::{Answers, LINKS, NONE, Node, check_cluster};
+use super::answers::{Answers, NONE, Node, check_cluster};
 use super::here::Here;
 use crate::cli::exit::Failure;
 
@@ -31,22 +31,27 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
         }
         self.nodes(known, here)?;
         if known.address.is_none() {
-            let question = "Address that the clients use and that moves, with its prefix";
-            known.address = Some(self.ask(question, None, |text| known.check_address(here, text))?);
+            let first = known.nodes.iter().filter_map(|node| node.addresses.first());
+            let network = first.filter_map(|ip| here.own(*ip)).next();
+            let prefix = network
+                .map_or_else(String::new, |own| format!(" (/{} on {})", own.prefix, own.interface));
+            let question =
+                format!("Address that the clients use and that moves, with its prefix{prefix}");
+            known.address =
+                Some(self.ask(&question, None, |text| known.check_address(here, text))?);
         }
         if known.ping.is_none() {
             let first = known.nodes.first().and_then(|node| node.addresses.first());
             let gateway = here.gateway(first.copied()).map(|ip| ip.to_string());
             let question = format!(
-                "Ping node: a router outside the cluster, which tells a node whether it is itself cut off, or {NONE}"
+                "Ping node (a router outside the cluster, which tells a node whether it is itself cut off), or {NONE}"
             );
-            known.ping = Some(
-                self.ask(&question, gateway.as_deref(), |text| known.check_ping(here, text))?,
-            );
+            known.ping =
+                Some(self.ask(&question, gateway.as_deref(), |text| known.check_ping(here, text))?);
         }
         if known.service.is_none() {
             let installed = here.service.word();
-            let question = "Service: nginx, httpd or none";
+            let question = "What runs behind that address: nginx, httpd or none";
             known.service = Some(self.ask(question, Some(installed), service)?);
         }
         self.say("")
@@ -84,19 +89,17 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
         let is_here = name == here.name;
         let first = here.own.first().filter(|_| is_here).map(|own| own.ip.to_string());
         let question = format!("Address of {name} on the network of the clients");
-        let ip = self.ask(&question, first.as_deref(), |text| {
-            known.check_node_address(&name, &[], text)
-        })?;
+        let ip = self
+            .ask(&question, first.as_deref(), |text| known.check_node_address(&name, &[], text))?;
         let apart = here.apart_from(ip).filter(|_| is_here).map(|own| own.ip.to_string());
         let question = format!(
             "Address of {name} on a second network that shares nothing with the first, or {NONE}"
         );
-        let second = self.ask(&question, Some(apart.as_deref().unwrap_or(NONE)), |text| {
-            match text {
+        let second =
+            self.ask(&question, Some(apart.as_deref().unwrap_or(NONE)), |text| match text {
                 NONE => Ok(None),
                 ip_text => known.check_node_address(&name, &[ip], ip_text).map(Some),
-            }
-        })?;
+            })?;
         Ok(Node { name, addresses: std::iter::once(ip).chain(second).collect() })
     }
 
@@ -105,11 +108,11 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
         let count = known.nodes.first().map_or(1, |node| node.addresses.len());
         let mut addresses = Vec::new();
         for place in 0..count {
-            let which = if place == 0 { "the network of the clients" } else { "the second network" };
+            let which =
+                if place == 0 { "the network of the clients" } else { "the second network" };
             let question = format!("Address of {name} on {which}");
-            let ip = self.ask(&question, None, |text| {
-                known.check_node_address(&name, &addresses, text)
-            })?;
+            let ip = self
+                .ask(&question, None, |text| known.check_node_address(&name, &addresses, text))?;
             addresses.push(ip);
         }
         known.nodes.push(Node { name, addresses });
@@ -170,11 +173,7 @@ fn heading(here: &Here) -> String {
     let gateway = here.gateway(None).map(|ip| format!("default gateway {ip}"));
     let found: Vec<String> = own.chain(gateway).collect();
     let found = if found.is_empty() { "no address".to_owned() } else { found.join(", ") };
-    let links = LINKS.len();
-    format!(
-        "This machine, {}: {found}.\nEnter takes what stands in brackets. Nodes meet on one network or, better, on {links}.\n",
-        here.name
-    )
+    format!("This machine, {}: {found}.\nEnter takes what stands in brackets.\n", here.name)
 }
 
 fn service(text: &str) -> Result<Service, String> {

@@ -28,8 +28,7 @@ pub(super) fn answers(args: &InitArgs, here: &Here) -> Result<Answers, Vec<Strin
         // Without the nodes there would be nothing but complaints that have another cause.
         let checked = (wrong.0.is_empty() || answers.nodes.len() >= Answers::FEWEST_NODES)
             .then(|| answers.check_address(here, text));
-        answers.address =
-            checked.and_then(|checked| wrong.sort_out("--address", text, checked));
+        answers.address = checked.and_then(|checked| wrong.sort_out("--address", text, checked));
     }
     for text in &args.ping {
         let Some(more) = wrong.sort_out("--ping", text, answers.check_ping(here, text)) else {
@@ -70,7 +69,9 @@ fn interface(
         return match (last, named.is_empty()) {
             (None, _) => Ok(Interface::ByNetwork),
             (Some((_, name)), true) => Ok(Interface::Same(name)),
-            (Some(_), false) => Err("one NAME is for all nodes; for each its own: NODE=NAME".into()),
+            (Some(_), false) => {
+                Err("one NAME is for all nodes; for each its own: NODE=NAME".into())
+            }
         };
     }
     let mut each = Vec::new();

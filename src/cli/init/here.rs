@@ -93,9 +93,8 @@ fn own_addresses() -> Result<Vec<Own>, NetlinkError> {
         if source.ip.is_loopback() || link_local || of_guests {
             continue;
         }
-        let is_row = |row: &&InterfaceAddress| {
-            (row.interface, row.ip) == (source.interface, source.ip)
-        };
+        let is_row =
+            |row: &&InterfaceAddress| (row.interface, row.ip) == (source.interface, source.ip);
         let Some(row) = rows.iter().find(is_row) else { continue };
         own.push(Own {
             ip: source.ip,

@@ -25,13 +25,12 @@ fn head(page: &mut Page, cluster: &Cluster) {
         2 => "a pair".to_owned(),
         many => format!("{many} nodes"),
     };
-    let does = match cluster.service {
+    let has = match cluster.service {
         Service::Nginx => "nginx behind one address",
         Service::Httpd => "Apache behind one address",
-        Service::None => "one address",
+        Service::None => "one address that moves",
     };
-    let runs = if cluster.nodes.len() == 2 { "runs" } else { "run" };
-    page.comment(&format!("cluster.toml: {kind} that {runs} {does}. Made by `lubdub init`."));
+    page.comment(&format!("cluster.toml: {kind} with {has}. Made by `lubdub init`."));
     page.line("#");
     page.comment(
         "The same file belongs on every node; nodes tell each other when theirs differ. `lubdub check` tells everything \
@@ -108,7 +107,9 @@ fn guard(page: &mut Page, cluster: &Cluster) {
     );
     page.line(if cluster.arp { "arp = true" } else { "arp = false" });
     if cluster.ping.is_empty() && !cluster.arp {
-        page.comment("Nothing does, as it is: nodes that do not hear each other both run everything.");
+        page.comment(
+            "Nothing does, as it is: nodes that do not hear each other both run everything.",
+        );
         page.line("level = \"none\"");
     }
 }
@@ -131,8 +132,8 @@ fn group(page: &mut Page, cluster: &Cluster) {
     page.line("auto_failback = false\n");
     if let Some(server) = server {
         page.comment(&format!(
-            "Nothing else may start it, at boot neither. `lubdub agent describe {server}` shows what it can be told, such \
-             as params = {{ configfile = \"...\" }}."
+            "lubdub alone starts it: `systemctl disable` its unit on every node. `lubdub agent describe {server}` shows what \
+             `params` can say."
         ));
         page.line("[[group.resource]]");
         page.line(&format!("name = \"{server}\""));
