@@ -80,7 +80,9 @@ pub fn read(path: &Path) -> Result<File, ConfigErrors> {
         |error| {
             ConfigErrors::whole(
                 &file,
-                format!("cannot be read: {error}; name another with --config"),
+                format!(
+                    "cannot be read: {error}; name another file, or let `lubdub init` write one"
+                ),
             )
         },
     )?;

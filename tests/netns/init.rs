@@ -93,8 +93,8 @@ fn a_terminal_is_asked_and_offers_what_the_machine_has() {
         // Whoever has enough of it leaves nothing behind.
         tmux.start(&format!("{PROGRAM} init"));
         tmux.wait("it asks", |text| text.contains("Name of the cluster [web]:"));
-        tmux.press("C-c");
-        assert_eq!(tmux.ended(), 130);
+        tmux.press("C-d");
+        assert_eq!(tmux.ended(), 1);
         assert!(!alpha.etc().join("cluster.toml").exists());
 
         tmux.start(&format!("{PROGRAM} init"));

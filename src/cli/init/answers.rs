@@ -200,7 +200,8 @@ impl Answers {
         if let Some(kind) = no_machine(ip, prefix) {
             return Err(format!("{ip}/{prefix} is {kind}; take the address of one machine"));
         }
-        if self.interface != Interface::ByNetwork {
+        // Where nodes are still to be asked for, this is asked again then.
+        if self.interface != Interface::ByNetwork || self.nodes.len() < Self::FEWEST_NODES {
             return Ok((ip, prefix));
         }
         let inside = |ip: &IpAddr, at: usize| {
@@ -280,7 +281,7 @@ impl Answers {
             return Err(format!("{name:?} is no interface: write a name that `ip link` shows"));
         }
         match node.filter(|node| !self.nodes.iter().any(|known| known.name == *node)) {
-            Some(node) => Err(format!("no node is called {node}")),
+            Some(node) => Err(format!("no --node is called {node}")),
             None => Ok((node.map(str::to_owned), name.to_owned())),
         }
     }

@@ -1,6 +1,7 @@
 //! The questions: each with a default in brackets where there is one, and asked again with the reason after a bad answer.
 
 use std::io::{BufRead, Write};
+use std::net::IpAddr;
 
 use clap::ValueEnum;
 
@@ -30,16 +31,7 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
             known.cluster = Some(self.ask("Name of the cluster", Some(CLUSTER), check_cluster)?);
         }
         self.nodes(known, here)?;
-        if known.address.is_none() {
-            let first = known.nodes.iter().filter_map(|node| node.addresses.first());
-            let network = first.filter_map(|ip| here.own(*ip)).next();
-            let prefix = network
-                .map_or_else(String::new, |own| format!(" (/{} on {})", own.prefix, own.interface));
-            let question =
-                format!("Address that the clients use and that moves, with its prefix{prefix}");
-            known.address =
-                Some(self.ask(&question, None, |text| known.check_address(here, text))?);
-        }
+        known.address = Some(self.address(known, here)?);
         if known.ping.is_none() {
             let first = known.nodes.first().and_then(|node| node.addresses.first());
             let gateway = here.gateway(first.copied()).map(|ip| ip.to_string());
@@ -117,6 +109,23 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
         }
         known.nodes.push(Node { name, addresses });
         Ok(())
+    }
+
+    /// The service address; one that was given as a flag has to suit the nodes, now that all are known.
+    fn address(&mut self, known: &mut Answers, here: &Here) -> Result<(IpAddr, u8), Failure> {
+        if let Some((ip, prefix)) = known.address.take() {
+            match known.check_address(here, &format!("{ip}/{prefix}")) {
+                Ok(address) => return Ok(address),
+                Err(why) => self.say(&format!("  {why}"))?,
+            }
+        }
+        let first = known.nodes.iter().filter_map(|node| node.addresses.first());
+        let network = first.filter_map(|ip| here.own(*ip)).next();
+        let prefix = network
+            .map_or_else(String::new, |own| format!(" (/{} on {})", own.prefix, own.interface));
+        let question =
+            format!("Address that the clients use and that moves, with its prefix{prefix}");
+        self.ask(&question, None, |text| known.check_address(here, text))
     }
 
     /// One question, until it has a good answer. A default that would be none is not offered.

@@ -25,10 +25,7 @@ pub(super) fn answers(args: &InitArgs, here: &Here) -> Result<Answers, Vec<Strin
         answers.interface = interface;
     }
     if let Some(text) = &args.address {
-        // Without the nodes there would be nothing but complaints that have another cause.
-        let checked = (wrong.0.is_empty() || answers.nodes.len() >= Answers::FEWEST_NODES)
-            .then(|| answers.check_address(here, text));
-        answers.address = checked.and_then(|checked| wrong.sort_out("--address", text, checked));
+        answers.address = wrong.sort_out("--address", text, answers.check_address(here, text));
     }
     for text in &args.ping {
         let Some(more) = wrong.sort_out("--ping", text, answers.check_ping(here, text)) else {

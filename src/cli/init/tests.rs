@@ -190,7 +190,7 @@ fn a_bad_flag_is_named_with_the_reason() {
             "--service nginx --interface alpha=eth0",
             "beta has none; add beta=NAME",
         ),
-        ("--service nginx", "--service nginx --interface gamma=eth0", "no node is called gamma"),
+        ("--service nginx", "--service nginx --interface gamma=eth0", "no --node is called gamma"),
         (
             "--service nginx",
             "--service nginx --interface eth0 --interface eth1",
@@ -332,6 +332,17 @@ fn only_what_the_flags_leave_open_is_asked() {
         addresses: ["10.10.10.11", "192.168.9.1"].map(|ip| ip.parse().unwrap()).to_vec(),
     };
     assert_eq!(nodes.get(1), Some(&alpha), "{seen}");
+}
+
+#[test]
+fn an_address_of_a_flag_has_to_suit_the_nodes_that_are_asked_for() {
+    let flags = "--cluster web --address 10.10.20.100/24 --ping none --service none";
+    let nodes = ["", "", "none", "beta", "10.10.10.12", ""];
+    let (answers, seen) = dialogue(flags, &[&nodes[..], &["10.10.10.100/24"]].concat());
+    assert!(seen.contains("10.10.20.100/24 is in the network of no link"), "{seen}");
+    assert_eq!(answers.unwrap().address, Some(("10.10.10.100".parse().unwrap(), 24)));
+    let (answers, _) = dialogue(&flags.replace("20.100", "10.100"), &nodes);
+    assert!(answers.is_ok());
 }
 
 #[test]
