@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, value_parser};
 
+use super::init::Service;
 use crate::agent::Action;
 use crate::config::{cidr, is_name, parse_duration, parse_ip};
 use crate::control::DEFAULT_SOCKET;
@@ -22,6 +23,18 @@ const KEYGEN_STEPS: &str = "To change the key of a running cluster, on every nod
                             1. lubdub keygen --add on one, copy the file to the others, then lubdub reload\n  \
                             2. lubdub keygen --use 2, lubdub reload   (the id that --add told)\n  \
                             3. lubdub keygen --drop 1, lubdub reload  (once lubdub status shows that nobody signs with it)";
+
+const INIT_HELP: &str = "\
+What no flag says is asked for, where there is a terminal; each answer is checked when it is given. Two nodes that meet on \
+two networks, without a question:
+
+  lubdub init --cluster web --node alpha=10.10.10.11,192.168.9.1 --node beta=10.10.10.12,192.168.9.2 \\
+      --address 10.10.10.100/24 --ping 10.10.10.254 --service nginx
+
+Neither file is written over another one, and neither without the other. What comes next is printed: copy both files to \
+the other nodes, `lubdub check --peer`, start.
+
+Exit codes: 0 both files were written; 1 they were not: one is there already, say; 2 an answer or a flag is not right.";
 
 const IMPORT_HELP: &str = "\
 What became of each line is told on stderr: what it is now, that it is not needed, or why it is NOT CONVERTED and what to \
@@ -49,6 +62,9 @@ pub(super) struct Arguments {
 pub(super) enum Verb {
     /// Run the daemon in the foreground
     Run(RunArgs),
+    /// Write cluster.toml and authkeys of a new cluster, by asking, or by flags
+    #[command(after_help = INIT_HELP)]
+    Init(InitArgs),
     /// Check the configuration, the keys, the agents that it names and their parameters; with --peer the other nodes too
     Check(CheckArgs),
     /// Write an authkeys file with a fresh random key, or take a step of a change of keys
@@ -152,6 +168,36 @@ pub(super) struct RunArgs {
     /// EVENT=peer_lost), else text on stderr
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = formats())]
     pub(super) log: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The cluster's name: clusters that share a network are told apart by it
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+    /// A node by its host's name, with its address on the network of the clients and, better, on a second network that
+    /// shares nothing with the first; once for each node, the preferred one first
+    #[arg(long = "node", value_name = "NAME=ADDRESS[,ADDRESS]")]
+    pub(super) nodes: Vec<String>,
+    /// The address that the clients use and that moves, with the prefix of its network
+    #[arg(long, value_name = "ADDRESS/PREFIX")]
+    pub(super) address: Option<String>,
+    /// The interface of that address, of all nodes or, repeated, of each; only needed where the nodes have no address of
+    /// its network
+    #[arg(long = "interface", value_name = "[NODE=]NAME")]
+    pub(super) interfaces: Vec<String>,
+    /// A ping node, which tells a node whether it is itself cut off: a router, say; may be repeated. Or `none`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) ping: Vec<String>,
+    /// Without the arp guard, in networks that answer for addresses themselves, as those of clouds do
+    #[arg(long)]
+    pub(super) no_arp: bool,
+    /// What runs behind the address
+    #[arg(long, value_enum)]
+    pub(super) service: Option<Service>,
+    /// Where both files are written
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIRECTORY)]
+    pub(super) directory: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -287,6 +333,7 @@ pub(super) struct IpArgs {
     pub(super) interface: Option<String>,
 }
 
+pub(super) const DEFAULT_DIRECTORY: &str = "/etc/lubdub";
 pub(super) const DEFAULT_CONFIG: &str = "/etc/lubdub/cluster.toml";
 pub(super) const DEFAULT_AUTHKEYS: &str = "/etc/lubdub/authkeys";
 
@@ -362,7 +409,6 @@ mod tests {
 
     #[test]
     fn values() {
-<<<<<<< HEAD
         for (text, millis) in
             [("60s", Some(60_000)), ("5", Some(5_000)), ("500ms", Some(500)), ("2m", Some(120_000))]
         {
@@ -371,13 +417,6 @@ mod tests {
         for text in ["a minute", "", "-1", "1h", "5 s"] {
             assert!(time(text).is_err(), "{text}");
         }
-        assert_eq!(action("validate-all"), Ok(Action::ValidateAll));
-        assert!(action("promote").is_err());
-=======
-        assert_eq!(seconds("60s"), Ok(Duration::from_secs(60)));
-        assert_eq!(seconds("5"), Ok(Duration::from_secs(5)));
-        assert!(seconds("a minute").is_err());
->>>>>>> small
         assert_eq!(parameter("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(parameter("=b").is_err() && parameter("b").is_err());
     }

@@ -12,7 +12,7 @@ use super::args::{CheckArgs, DEFAULT_AUTHKEYS, DEFAULT_CONFIG};
 use super::exit::{Exit, Failure};
 use super::output;
 use crate::cluster::guard::GuardLevel;
-use crate::config::{self, Address, Config, Draft, Group, Guard, Link, Transport};
+use crate::config::{self, Address, Config, Draft, Group, Guard, Link, Resource, Transport};
 use crate::daemon::host_name;
 use crate::daemon::netlink::{Netlink, NetlinkError};
 use crate::wire::{Keys, LoadError};
@@ -42,7 +42,9 @@ pub(super) fn check(args: &CheckArgs, socket: &Path) -> Result<Exit, Failure> {
     }
     let mut problems: Vec<String> = keys(args).into_iter().collect();
     if let Some(node) = &node {
-        let of_agents = agent_problems(found.drafts(node), &Installed::find()?);
+        let drafts = found.drafts(node).iter();
+        let resources = drafts.map(|Draft { group, resource }| (group.as_str(), resource));
+        let of_agents = agent_problems(resources, &Installed::find()?);
         problems.extend(of_agents.into_iter().map(|problem| format!("{name}: {problem}")));
     }
     let file = match found.file {
@@ -97,10 +99,14 @@ fn own_node(found: &config::Findings) -> Option<String> {
     found.nodes().find(|node| *node == host).map(ToOwned::to_owned)
 }
 
-fn agent_problems(drafts: &[Draft], installed: &Installed) -> Vec<String> {
-    drafts
-        .iter()
-        .flat_map(|Draft { group, resource }| {
+/// What is wrong with the agents of this machine and their parameters.
+pub(super) fn agent_problems<'a>(
+    resources: impl IntoIterator<Item = (&'a str, &'a Resource)>,
+    installed: &Installed,
+) -> Vec<String> {
+    resources
+        .into_iter()
+        .flat_map(|(group, resource)| {
             let place = format!("{group}/{}", resource.name);
             let wrong = installed.problems(group, resource);
             wrong.into_iter().map(move |why| format!("{place}: {why}"))
@@ -109,7 +115,7 @@ fn agent_problems(drafts: &[Draft], installed: &Installed) -> Vec<String> {
 }
 
 /// What the configuration says of this machine and the machine does not have: it may come later, so it is no error.
-fn not_here(config: &Config) -> Result<Vec<String>, NetlinkError> {
+pub(super) fn not_here(config: &Config) -> Result<Vec<String>, NetlinkError> {
     let mut netlink = Netlink::open()?;
     let own = netlink.addresses(None)?;
     let mut missing = Vec::new();

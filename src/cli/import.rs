@@ -1,22 +1,23 @@
 //! `lubdub import`: the result on stdout or into files, what became of each line on stderr.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use super::args::ImportArgs;
 use super::exit::{Exit, Failure};
-use super::keygen::{self, Access, Over};
+use super::fresh::Files;
 use super::output;
 use crate::import::{self, Entry, Import, Verdict};
-use crate::wire::Keys;
 
 /// Import, print or write, and tell what is left to do.
 pub(super) fn import(args: &ImportArgs) -> Result<Exit, Failure> {
     let made = import::import(&args.sources, &args.peers)
         .map_err(|errors| Failure::Usage(errors.to_string()))?;
     let written = match &args.output {
-        Some(directory) => Some(write_both(directory, &made.cluster_toml)?),
+        Some(directory) => {
+            let files = Files::of(directory);
+            files.write(&made.cluster_toml, "name another directory with --output")?;
+            Some(files)
+        }
         None => None,
     };
     if args.json {
@@ -86,80 +87,4 @@ fn by_line(entries: &[Entry]) -> Vec<String> {
         format!("{file}: {count} more became what the same lines before them did (--json tells them all)")
     }));
     lines
-}
-
-/// What was written.
-struct Files {
-    cluster: PathBuf,
-    keys: PathBuf,
-}
-
-/// Both files or none, and none over another one.
-fn write_both(directory: &Path, cluster_toml: &str) -> Result<Files, Failure> {
-    let files = Files { cluster: directory.join("cluster.toml"), keys: directory.join("authkeys") };
-    let keys = Keys::generate()
-        .map_err(|error| Failure::Failed(format!("the kernel has no random numbers: {error}")))?;
-    // Looked at before, so that what is there already is told without a trace.
-    let there =
-        [&files.cluster, &files.keys].into_iter().filter(|file| file.symlink_metadata().is_ok());
-    let there: Vec<String> = there.map(|file| file.display().to_string()).collect();
-    if !there.is_empty() {
-        return Err(Failure::Failed(format!(
-            "{} there already, and nothing is overwritten; name another directory with --output",
-            match there.as_slice() {
-                [one] => format!("{one} is"),
-                both => format!("{} are", both.join(" and ")),
-            }
-        )));
-    }
-    write(&files.keys, Access::Owner, &keys)?;
-    if let Err(failure) = write(&files.cluster, Access::All, cluster_toml) {
-        // Just made, by us.
-        drop(fs::remove_file(&files.keys));
-        return Err(failure);
-    }
-    Ok(files)
-}
-
-fn write(file: &Path, access: Access, text: &str) -> Result<(), Failure> {
-    keygen::write(file, Over::Nothing, access, text)
-        .map_err(|error| Failure::Failed(format!("{}: cannot be written: {error}", file.display())))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn mode(file: &Path) -> u32 {
-        fs::metadata(file).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn both_files_are_written_or_none() {
-        let scratch = tempfile::tempdir().unwrap();
-        let directory = scratch.path().join("new/lubdub");
-        let files = write_both(&directory, "cluster = 'a'\n").unwrap();
-        assert_eq!(mode(&files.keys), 0o600);
-        assert_eq!(mode(&files.cluster), 0o644);
-        assert!(Keys::load(&files.keys).is_ok());
-        let keys = fs::read_to_string(&files.keys).unwrap();
-        let refused = write_both(&directory, "other").err().unwrap().to_string();
-        assert!(refused.contains("authkeys are there already"), "{refused}");
-        assert_eq!(fs::read_to_string(&files.keys).unwrap(), keys);
-        assert_eq!(fs::read_to_string(&files.cluster).unwrap(), "cluster = 'a'\n");
-        // One of the two is enough to refuse, and the other one is not made.
-        for kept in ["cluster.toml", "authkeys"] {
-            let directory = scratch.path().join(kept);
-            fs::create_dir(&directory).unwrap();
-            fs::write(directory.join(kept), "mine").unwrap();
-            assert!(write_both(&directory, "other").is_err());
-            assert_eq!(fs::read_to_string(directory.join(kept)).unwrap(), "mine");
-            assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
-        }
-        let file = scratch.path().join("file");
-        fs::write(&file, "x").unwrap();
-        assert!(matches!(write_both(&file, "other"), Err(Failure::Failed(_))));
-    }
 }

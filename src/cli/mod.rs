@@ -8,8 +8,10 @@ mod args;
 mod check;
 mod daemon;
 mod exit;
+mod fresh;
 mod history;
 mod import;
+mod init;
 mod ip;
 mod keygen;
 mod output;
@@ -93,6 +95,7 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         Verb::ConfirmDead { node, yes, patience } => {
             wish::confirm_dead(&mut connect()?, node, yes, patience.timeout)
         }
+        Verb::Init(args) => init::init(&args),
         Verb::Check(args) => check::check(&args, &arguments.socket),
         Verb::Keygen(args) => keygen::keygen(&args),
         Verb::Reload => reload::reload(&mut connect()?),

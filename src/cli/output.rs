@@ -72,6 +72,11 @@ pub(super) fn say(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
+/// Where questions to the operator go.
+pub(super) fn questions() -> impl Write {
+    io::stderr().lock()
+}
+
 /// Show the operator something that the next such line replaces; empty: nothing any more. Only where stderr is a terminal.
 pub(super) fn passing(text: &str) {
     let mut err = io::stderr().lock();

@@ -212,7 +212,9 @@ fn outcome(outcome: &Outcome) -> Parts {
 
 fn recovery(then: &Recovery) -> Parts {
     let more = match then {
-        Recovery::RestartHere | Recovery::Block => Parts::new(),
+        Recovery::RestartHere | Recovery::AwaitAgent | Recovery::Unwatched | Recovery::Block => {
+            Parts::new()
+        }
         Recovery::Leave { able_again } => parts! { able_again_ms: able_again.map(millis) },
     };
     of_kind(kind(then), then.to_string(), more)

@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod init;
 mod player;
 mod printing;
 mod tools;

@@ -9,7 +9,8 @@ mod tests {
     use lubdub::wire::{
         Ability, Body, Candidate, ClusterTag, Echo, Flags, GroupReport, GroupTag, GuardRecord,
         Header, Heard, Heartbeat, Incarnation, Keys, Mac, NodeTag, Nonce, Phase, PingSight, Report,
-        Run, SealError, Sequence, Term, Wish, WishSubject, open, seal,
+        Run, SealError, Sequence, Survey, SurveyHeard, SurveyRole, Term, Wish, WishSubject, open,
+        open_survey, seal, seal_survey,
     };
 
     /// Signs these files and nothing else.
@@ -17,7 +18,7 @@ mod tests {
         "auth 3\n3 sha256 f05a1dc3b3f9e2b6c8b35a7f4fb1adf6f2a8f2ca34c7c6f6b0d4a5b1e60cb4d9\n";
 
     fn golden(name: &str) -> Vec<u8> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wire-v1").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
         let text = fs::read_to_string(&path).unwrap_or_default();
         let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
         digits.chunks(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap()).collect()
@@ -140,12 +141,12 @@ mod tests {
 
     #[test]
     fn first_heartbeat() {
-        both_ways("first.hex", &first());
+        both_ways("wire-v1/first.hex", &first());
     }
 
     #[test]
     fn full_heartbeat() {
-        both_ways("full.hex", &full());
+        both_ways("wire-v1/full.hex", &full());
     }
 
     #[test]
@@ -155,7 +156,7 @@ mod tests {
         if let Body::Known(report) = &mut heartbeat.body {
             report.phase = Phase::Leaving;
         }
-        both_ways("goodbye.hex", &heartbeat);
+        both_ways("wire-v1/goodbye.hex", &heartbeat);
     }
 
     /// From a later version: body version 7, guard record of kind 200, an unknown flag. Alive, and not to be imitated.
@@ -167,8 +168,74 @@ mod tests {
         expected.header.records =
             vec![GuardRecord::Unknown { kind: 200 }, GuardRecord::Ping(PingSight::Silent)];
         expected.body = Body::Unknown { version: 7 };
-        let opened = open(&golden("later.hex"), &keys, ClusterTag::of("web"));
+        let opened = open(&golden("wire-v1/later.hex"), &keys, ClusterTag::of("web"));
         assert_eq!(opened.map(|opened| opened.heartbeat).as_ref(), Ok(&expected));
         assert_eq!(seal(&expected, 0, &keys, ClusterTag::of("web")), Err(SealError::Unknown));
+    }
+
+    fn survey_both_ways(name: &str, survey: &Survey) {
+        let keys = Keys::parse(KEYS).unwrap();
+        let cluster = ClusterTag::of("web");
+        let sealed = seal_survey(survey, &keys, cluster);
+        assert_eq!(
+            hex(&sealed),
+            hex(&golden(name)),
+            "{name}: what is written today stands on the left"
+        );
+        assert_eq!(open_survey(&golden(name), &keys, cluster).as_ref(), Ok(survey), "{name}");
+    }
+
+    /// The first words of `check --peer`.
+    fn asks() -> Survey {
+        Survey {
+            role: SurveyRole::Asks,
+            sender: NodeTag::of("alpha"),
+            receiver: NodeTag::of("beta"),
+            life: Incarnation(0x0123_4567_89ab_cdef),
+            sent_us: 15_625,
+            wall_us: 1_767_225_600_000_000,
+            digests: [0xdead_beef, 1, 300, 70_000],
+            sending: 3,
+            accepted: vec![3],
+            version: "0.1.0".to_owned(),
+            heard: vec![],
+        }
+    }
+
+    #[test]
+    fn survey_that_asks() {
+        survey_both_ways("survey-v1/asks.hex", &asks());
+    }
+
+    /// It has heard the other on every link that there can be.
+    #[test]
+    fn survey_that_is_done() {
+        let heard = |link| SurveyHeard {
+            link,
+            life: Incarnation(u64::MAX - u64::from(link)),
+            sent_us: 1_000_000 + u64::from(link),
+            hold_us: if link == 7 { u32::MAX } else { 1_234 },
+        };
+        let survey = Survey {
+            role: SurveyRole::Done,
+            accepted: vec![1, 3, 8, 255],
+            version: "10.20.30-a-version-of-32-letters".to_owned(),
+            heard: (0..8).map(heard).collect(),
+            ..asks()
+        };
+        survey_both_ways("survey-v1/done.hex", &survey);
+    }
+
+    #[test]
+    fn survey_that_a_daemon_answers() {
+        let heard = SurveyHeard { link: 1, life: Incarnation(2), sent_us: 15_625, hold_us: 40 };
+        let survey = Survey {
+            role: SurveyRole::Daemon,
+            sender: NodeTag::of("beta"),
+            receiver: NodeTag::of("alpha"),
+            heard: vec![heard],
+            ..asks()
+        };
+        survey_both_ways("survey-v1/daemon.hex", &survey);
     }
 }

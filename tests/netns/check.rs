@@ -63,7 +63,7 @@ impl Check {
 }
 
 /// Runs it on both nodes at the same time: what each ended with and said.
-fn both(lab: &Lab) -> Result<[(String, String); 2], LabError> {
+pub(crate) fn both(lab: &Lab) -> Result<[(String, String); 2], LabError> {
     let checks = [Check::start(lab.node("alpha")?, WAIT)?, Check::start(lab.node("beta")?, WAIT)?];
     let [alpha, beta] = checks;
     Ok([alpha.end()?, beta.end()?])

@@ -7,6 +7,7 @@
 mod check;
 mod disk;
 mod flood;
+mod init;
 mod keys;
 mod links;
 mod log;

@@ -54,7 +54,7 @@ impl Tmux {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Types a line into the shell.
+    /// Types a line into whatever reads there: the shell, or what it started.
     pub(crate) fn enter(&self, line: &str) {
         self.send(line);
         self.run(["send-keys", "Enter"]);

@@ -106,7 +106,7 @@ pub fn event_parts(event: &Event) -> Parts {
         Event::AddressConflict { group, address, mac } => {
             parts! { group: group, address: address, mac: mac.to_string() }
         }
-        Event::Wished { wish, author } => parts! { wish: wish, author: author },
+        Event::Wished { wish, author, on } => parts! { wish: wish, author: author, on: on },
         Event::MoveGivenUp { group, to } => parts! { group: group, to: to },
         Event::ConfigDiffers { peer, sections } => {
             let sections: Vec<String> = sections.iter().map(ToString::to_string).collect();

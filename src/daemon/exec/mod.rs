@@ -19,6 +19,7 @@ use std::{fs, io};
 
 use nix::errno::Errno;
 use nix::sys::prctl;
+use nix::sys::signal::SigSet;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -198,6 +199,10 @@ pub fn run_once(
     now: impl Fn() -> Instant + Send + 'static,
 ) -> Result<Finished, StartError> {
     let op = request.op;
+    // Whoever started this process may have blocked SIGCHLD, and the end of the action would go unnoticed.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|errno| StartError::Prepare { call: "pthread_sigmask", errno })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;

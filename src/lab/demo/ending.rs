@@ -1,16 +1,13 @@
 //! The demo's last words: what was played with, and the way to a pair of one's own.
 
-/// From README's "A pair on two real machines"; a test keeps both the same.
+/// From README's "Your own pair in four commands"; a test keeps both the same, and another one what `lubdub init` says.
 const COMMANDS: [(&str, &str); 4] = [
+    ("on one of them: it asks for names and addresses, and writes both files", "lubdub init"),
     (
-        "on both, in a clone of the repository",
-        "cargo build --release && install -D -t /usr/local/bin target/release/lubdub \\\n  \
-         && install -D -t /usr/lib/ocf/resource.d/lubdub resource-agents/* \\\n  \
-         && install -D -m 644 -t /etc/systemd/system etc/lubdub.service \\\n  \
-         && install -D -m 644 -t /etc/lubdub etc/cluster.toml",
+        "on the same one: the other one gets both files (its address instead of 10.10.10.12)",
+        "scp -p /etc/lubdub/cluster.toml /etc/lubdub/authkeys root@10.10.10.12:/etc/lubdub/",
     ),
-    ("on one, then copy /etc/lubdub to the other", "lubdub keygen"),
-    ("on both: what is still wrong", "lubdub check"),
+    ("on both, at about the same time: what is still wrong", "lubdub check --peer"),
     ("on both", "systemctl enable --now lubdub"),
 ];
 
@@ -18,7 +15,7 @@ const COMMANDS: [(&str, &str); 4] = [
 pub(super) fn text(config: &str) -> String {
     let mut text = format!(
         "The configuration of both nodes, /etc/lubdub/cluster.toml:\n\n{}\n\n\
-         Your own pair: 4 commands, as root, on two machines (more in README.md)\n\n",
+         Your own pair: 4 commands, as root, on two machines where lubdub is installed (README.md says how)\n\n",
         indented(config)
     );
     for (number, (place, command)) in (1..).zip(COMMANDS) {
