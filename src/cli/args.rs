@@ -28,8 +28,8 @@ const INIT_HELP: &str = "\
 What no flag says is asked for, where there is a terminal; each answer is checked when it is given. Two nodes that meet on \
 two networks, without a question:
 
-  lubdub init --cluster web --node alpha=10.10.10.11,192.168.9.1 --node beta=10.10.10.12,192.168.9.2 \\
-      --address 10.10.10.100/24 --ping 10.10.10.254 --service nginx
+  lubdub init --cluster web --address 10.10.10.100/24 --ping 10.10.10.254 --service nginx \\
+      --node alpha=10.10.10.11,192.168.9.1 --node beta=10.10.10.12,192.168.9.2
 
 Neither file is written over another one, and neither without the other. What comes next is printed: copy both files to \
 the other nodes, `lubdub check --peer`, start.
