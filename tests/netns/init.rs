@@ -1,4 +1,5 @@
 //! `lubdub init`: what it writes makes a real pair, whether it was told by flags or asked on a terminal.
+#![expect(clippy::unwrap_used, reason = "a test that fails, panics")]
 
 use std::fs;
 use std::path::Path;
@@ -39,6 +40,7 @@ fn forget_configuration(lab: &Lab) {
 }
 
 /// Does what the line says that was printed for it.
+#[expect(clippy::panic, clippy::unwrap_in_result, reason = "a test that fails, panics")]
 fn copy(lab: &Lab, printed: &str) -> Result<(), LabError> {
     let line = printed.lines().map(str::trim).find(|line| line.starts_with("scp ")).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();

@@ -376,21 +376,7 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
         found
             .push(Finding::warning(format!("link {} to {name} is {broken}", link.name)).todo(todo));
     }
-    if !peer.differs.is_empty() {
-        let sections: Vec<String> = peer.differs.iter().map(ToString::to_string).collect();
-        let what = format!("the configuration of {name} differs in {}", sections.join(", "));
-        let finding = if peer.differs.iter().any(|section| section.binds()) {
-            Finding::degraded(format!(
-                "{what}: nothing moves, and nothing is taken over from {name}"
-            ))
-        } else {
-            Finding::warning(what)
-        };
-        found.push(
-            finding
-                .todo("copy one cluster.toml to all nodes and restart lubdub, one node at a time"),
-        );
-    }
+    found.extend(differing(name, peer));
     if let Some(version) = peer.unknown_version {
         found.push(
             Finding::warning(format!(
@@ -424,6 +410,19 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
         );
     }
     found
+}
+
+/// A configuration that says otherwise.
+fn differing(name: &str, peer: &PeerView) -> Option<Finding> {
+    let sections: Vec<String> = peer.differs.iter().map(ToString::to_string).collect();
+    let what = format!("the configuration of {name} differs in {}", sections.join(", "));
+    let finding = if peer.differs.iter().any(|section| section.binds()) {
+        Finding::degraded(format!("{what}: nothing moves, and nothing is taken over from {name}"))
+    } else {
+        Finding::warning(what)
+    };
+    let todo = "copy one cluster.toml to all nodes and restart lubdub, one node at a time";
+    (!sections.is_empty()).then(|| finding.todo(todo))
 }
 
 /// From this loss on a link is worth a warning: more than the edges of a figure make.

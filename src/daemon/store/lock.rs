@@ -17,6 +17,7 @@ const ATTEMPTS: u32 = 50;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 
 /// Takes the directory, or tells who cannot have it. `None`: it cannot be locked, which is a complaint; a disk stops no daemon.
+#[expect(clippy::disallowed_methods, reason = "before the loop, and nothing tells when it is free")]
 pub(super) fn take(
     dir: &Path,
     complaints: &mut Vec<String>,
