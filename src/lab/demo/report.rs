@@ -17,7 +17,8 @@ use crate::screen::{ClientSaw, Told, caption};
 /// A daemon stamps its history in milliseconds, by the wall clock: what it wrote right at the fault may seem earlier.
 const STAMP_ERROR_MS: f64 = 2.0;
 
-/// What came of a scenario, as figures. Times in milliseconds since the fault.
+/// What came of a scenario, as figures. Times in milliseconds since the fault; as JSON whole microseconds, since some are
+/// shorter than a millisecond.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Figures {
     /// Which.
@@ -26,10 +27,12 @@ pub(super) struct Figures {
     /// `nginx`, or `built-in`.
     web_server: &'static str,
     /// From the fault to the first answer after the first failure; `None`: no request failed.
+    #[serde(rename = "first_answer_us", serialize_with = "maybe_micros")]
     first_answer_ms: Option<f64>,
     /// Which node gave it.
     first_answer_from: Option<String>,
     /// The longest time between two answers.
+    #[serde(rename = "longest_gap_us", serialize_with = "micros")]
     longest_gap_ms: f64,
     /// Requests since the fault.
     requests: usize,
@@ -38,6 +41,7 @@ pub(super) struct Figures {
     /// Requests that failed before the fault: should be none.
     failed_before: usize,
     /// For how long more than one kernel had the address.
+    #[serde(rename = "both_held_us", serialize_with = "micros")]
     both_held_ms: f64,
     /// The one node that has the group at the end.
     ends_on: String,
@@ -47,6 +51,7 @@ pub(super) struct Figures {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Line {
     /// Milliseconds since the fault.
+    #[serde(rename = "at_us", serialize_with = "micros")]
     at_ms: f64,
     /// Who says it: a node, a node's kernel, the client, or the demo itself.
     who: String,
@@ -206,6 +211,48 @@ fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a story lasts for minutes")]
+fn micros<S: Serializer>(millis: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64((millis * 1000.0).round() as i64)
+}
+
+fn maybe_micros<S: Serializer>(millis: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match millis {
+        Some(millis) => micros(millis, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 fn name<S: Serializer>(scenario: &Scenario, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(scenario)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_whole_microseconds_in_json() {
+        let line = Line { at_ms: -0.126_000_1, who: "demo".into(), text: "now".into() };
+        let json = serde_json::to_value(&line).unwrap();
+        assert_eq!(json, serde_json::json!({ "at_us": -126, "who": "demo", "text": "now" }));
+        let figures = Figures {
+            scenario: Scenario::PowerOff,
+            web_server: "nginx",
+            first_answer_ms: Some(507.786_875),
+            first_answer_from: None,
+            longest_gap_ms: 509.873,
+            requests: 1,
+            failed: 0,
+            failed_before: 0,
+            both_held_ms: 0.3,
+            ends_on: "beta".into(),
+        };
+        let json = serde_json::to_value(&figures).unwrap();
+        for (name, micros) in
+            [("first_answer_us", 507_787), ("longest_gap_us", 509_873), ("both_held_us", 300)]
+        {
+            assert_eq!(json[name], micros, "{json}");
+        }
+    }
 }
