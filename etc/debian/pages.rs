@@ -22,7 +22,7 @@ const FILES: [(&str, &str); 6] = [
     ("/var/lib/lubdub", "highest terms, the operator's wishes, history"),
     ("/run/lubdub/control.sock", "where the daemon listens to root and to the group lubdub"),
     ("/usr/lib/ocf/resource.d/lubdub", "agents"),
-    ("/usr/share/doc/lubdub", "README.md, and examples of the configuration"),
+    ("/usr/share/doc/lubdub", "README.md; examples of configuration and alert rules"),
 ];
 
 fn main() -> io::Result<()> {
