@@ -36,10 +36,10 @@ const PAIR: &str = "--cluster web --node alpha=10.10.10.11,192.168.9.1 --node be
 
 fn args(flags: &str) -> InitArgs {
     let words = ["lubdub", "init"].into_iter().chain(flags.split_whitespace());
-    match Arguments::try_parse_from(words).unwrap().verb {
-        Verb::Init(args) => args,
-        other => panic!("{other:?}"),
-    }
+    let Verb::Init(args) = Arguments::try_parse_from(words).unwrap().verb else {
+        panic!("{flags}: not for init")
+    };
+    args
 }
 
 fn cluster(flags: &str) -> Cluster {
@@ -124,79 +124,78 @@ fn what_is_missing_is_told_with_its_flags() {
     assert_eq!(missing(PAIR), "");
 }
 
+/// What is right in the flags of the pair, what stands there instead, and what is said of it.
+const BAD: &[(&str, &str, &str)] = &[
+    ("--cluster web", "--cluster we/b", "--cluster we/b: \"we/b\" is no name"),
+    (
+        "alpha=10.10.10.11",
+        "al_pha=10.10.10.11",
+        "--node al_pha=10.10.10.11,192.168.9.1: \"al_pha\" is no host's name",
+    ),
+    ("alpha=", "alpha-=", "is no host's name"),
+    ("alpha=", "alpha.example.org=", "up to the first dot: write alpha"),
+    ("alpha=", "localhost=", "every machine is localhost"),
+    ("beta=", "Alpha=", "there is a node alpha already"),
+    ("beta=", "beta:", "write NAME=ADDRESS"),
+    ("=10.10.10.12", "=10.10.10.11", "10.10.10.11 is the address of alpha already"),
+    (
+        "=10.10.10.11,192.168.9.1",
+        "=10.10.10.11,10.10.10.11",
+        "alpha's address on another link already",
+    ),
+    (
+        ",192.168.9.2",
+        "",
+        "alpha has 2 addresses, beta 1 address: every node needs one on each link",
+    ),
+    (",192.168.9.2", ",192.168.9.2,10.0.0.2", "2 links are enough to begin with"),
+    (",192.168.9.2", ",fd09::2", "fd09::2 and 192.168.9.1 cannot meet on link private"),
+    (",192.168.9.2", ",127.0.0.2", "loopback"),
+    (",192.168.9.2", ",beta", "\"beta\" is no address"),
+    (
+        "--address 10.10.10.100/24",
+        "--address 10.10.10.12/24",
+        "10.10.10.12 is the address of beta already",
+    ),
+    ("10.10.10.100/24", "10.10.10.100", "has no prefix"),
+    (
+        "10.10.10.100/24",
+        "10.10.20.100/24",
+        "in the network of no link: take an address from where the nodes are (10.10.10.11/24, 10.10.10.12)",
+    ),
+    ("10.10.10.100/24", "10.10.20.100/16", "in the network of no link"),
+    ("10.10.10.100/24", "10.10.10.100/32", "in the network of no link"),
+    (
+        "10.10.10.100/24",
+        "10.10.10.100/16",
+        "another prefix (10.10.10.11/24): write 10.10.10.100/24",
+    ),
+    ("10.10.10.100/24", "10.10.10.0/24", "a network itself"),
+    ("10.10.10.100/24", "10.10.10.255/24", "the broadcast address"),
+    ("10.10.10.100/24", "127.0.0.5/8", "the loopback of every machine"),
+    (
+        "--ping 10.10.10.254",
+        "--ping 10.10.10.12",
+        "10.10.10.12 is the address of beta: a ping node is a machine outside",
+    ),
+    ("--ping 10.10.10.254", "--ping 10.10.10.100", "10.10.10.100 is the service address"),
+    ("--ping 10.10.10.254", "--ping 10.10.10.21", "10.10.10.21 is this machine's own (eth0)"),
+    ("--ping 10.10.10.254", "--ping 127.0.0.1", "always answers"),
+    ("--ping 10.10.10.254", "--ping 10.10.10.254,10.10.10.254", "named twice"),
+    ("--ping 10.10.10.254", "--ping none --ping 10.10.10.254", "contradict each other"),
+    ("--service nginx", "--service nginx --interface eth0/1", "is no interface"),
+    ("--service nginx", "--service nginx --interface alpha=eth0", "beta has none; add beta=NAME"),
+    ("--service nginx", "--service nginx --interface gamma=eth0", "no --node is called gamma"),
+    (
+        "--service nginx",
+        "--service nginx --interface eth0 --interface eth1",
+        "one NAME is for all nodes",
+    ),
+];
+
 #[test]
 fn a_bad_flag_is_named_with_the_reason() {
-    for (good, bad, words) in [
-        ("--cluster web", "--cluster we/b", "--cluster we/b: \"we/b\" is no name"),
-        (
-            "alpha=10.10.10.11",
-            "al_pha=10.10.10.11",
-            "--node al_pha=10.10.10.11,192.168.9.1: \"al_pha\" is no host's name",
-        ),
-        ("alpha=", "alpha-=", "is no host's name"),
-        ("alpha=", "alpha.example.org=", "up to the first dot: write alpha"),
-        ("alpha=", "localhost=", "every machine is localhost"),
-        ("beta=", "Alpha=", "there is a node alpha already"),
-        ("beta=", "beta:", "write NAME=ADDRESS"),
-        ("=10.10.10.12", "=10.10.10.11", "10.10.10.11 is the address of alpha already"),
-        (
-            "=10.10.10.11,192.168.9.1",
-            "=10.10.10.11,10.10.10.11",
-            "alpha's address on another link already",
-        ),
-        (
-            ",192.168.9.2",
-            "",
-            "alpha has 2 addresses, beta 1 address: every node needs one on each link",
-        ),
-        (",192.168.9.2", ",192.168.9.2,10.0.0.2", "2 links are enough to begin with"),
-        (",192.168.9.2", ",fd09::2", "fd09::2 and 192.168.9.1 cannot meet on link private"),
-        (",192.168.9.2", ",127.0.0.2", "loopback"),
-        (",192.168.9.2", ",beta", "\"beta\" is no address"),
-        (
-            "--address 10.10.10.100/24",
-            "--address 10.10.10.12/24",
-            "10.10.10.12 is the address of beta already",
-        ),
-        ("10.10.10.100/24", "10.10.10.100", "has no prefix"),
-        (
-            "10.10.10.100/24",
-            "10.10.20.100/24",
-            "in the network of no link: take an address from where the nodes are (10.10.10.11/24, 10.10.10.12)",
-        ),
-        ("10.10.10.100/24", "10.10.20.100/16", "in the network of no link"),
-        ("10.10.10.100/24", "10.10.10.100/32", "in the network of no link"),
-        (
-            "10.10.10.100/24",
-            "10.10.10.100/16",
-            "another prefix (10.10.10.11/24): write 10.10.10.100/24",
-        ),
-        ("10.10.10.100/24", "10.10.10.0/24", "a network itself"),
-        ("10.10.10.100/24", "10.10.10.255/24", "the broadcast address"),
-        ("10.10.10.100/24", "127.0.0.5/8", "the loopback of every machine"),
-        (
-            "--ping 10.10.10.254",
-            "--ping 10.10.10.12",
-            "10.10.10.12 is the address of beta: a ping node is a machine outside",
-        ),
-        ("--ping 10.10.10.254", "--ping 10.10.10.100", "10.10.10.100 is the service address"),
-        ("--ping 10.10.10.254", "--ping 10.10.10.21", "10.10.10.21 is this machine's own (eth0)"),
-        ("--ping 10.10.10.254", "--ping 127.0.0.1", "always answers"),
-        ("--ping 10.10.10.254", "--ping 10.10.10.254,10.10.10.254", "named twice"),
-        ("--ping 10.10.10.254", "--ping none --ping 10.10.10.254", "contradict each other"),
-        ("--service nginx", "--service nginx --interface eth0/1", "is no interface"),
-        (
-            "--service nginx",
-            "--service nginx --interface alpha=eth0",
-            "beta has none; add beta=NAME",
-        ),
-        ("--service nginx", "--service nginx --interface gamma=eth0", "no --node is called gamma"),
-        (
-            "--service nginx",
-            "--service nginx --interface eth0 --interface eth1",
-            "one NAME is for all nodes",
-        ),
-    ] {
+    for (good, bad, words) in BAD {
         assert!(PAIR.contains(good), "{good}");
         let told = wrong(&PAIR.replacen(good, bad, 1));
         assert!(told.contains(words), "{bad}: {words:?} is not in:\n{told}");
