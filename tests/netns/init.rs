@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use lubdub::lab::{Lab, LabError, Moment, Plan, Service};
+use lubdub::lab::{Lab, Moment, Plan, Service};
 
 use crate::check;
 use crate::support::{PROGRAM, assert_never_two, in_lab, pair, sight};
