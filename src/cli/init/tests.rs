@@ -37,7 +37,7 @@ const PAIR: &str = "--cluster web --node alpha=10.10.10.11,192.168.9.1 --node be
 fn args(flags: &str) -> InitArgs {
     let words = ["lubdub", "init"].into_iter().chain(flags.split_whitespace());
     let Verb::Init(args) = Arguments::try_parse_from(words).unwrap().verb else {
-        panic!("{flags} is no init")
+        panic!("{flags}: not for init")
     };
     args
 }
@@ -124,7 +124,7 @@ fn what_is_missing_is_told_with_its_flags() {
     assert_eq!(missing(PAIR), "");
 }
 
-/// What of [`PAIR`] is replaced, by what, and what is told of it.
+/// What is right in the flags of the pair, what stands there instead, and what is said of it.
 const BAD: &[(&str, &str, &str)] = &[
     ("--cluster web", "--cluster we/b", "--cluster we/b: \"we/b\" is no name"),
     (
