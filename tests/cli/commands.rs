@@ -158,11 +158,28 @@ fn mistyped_names_never_reach_the_daemon() {
 
 #[test]
 fn confirm_dead_asks_a_person() {
-    let player = Player::showing(fine());
+    let mut status = fine();
+    status.snapshot.nodes[1].state = NodeState::Lost;
+    let player = Player::showing(status);
     let ran = player.lubdub(&["confirm-dead", "beta"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("--yes"), "{ran:?}");
     assert_eq!(player.asked(), [Request::Status], "nothing was commanded");
+}
+
+#[test]
+fn nobody_is_asked_to_vouch_for_a_node_that_is_heard() {
+    let alive = "beta is alive: it was heard a moment ago";
+    let player = Player::new(move |request| match request {
+        Request::Status => shown(&fine()),
+        Request::Command(_) => Answer::Command(Response::Refused { message: alive.to_owned() }),
+        Request::History { .. } | Request::Reload => {
+            Answer::Error { message: "not in this test".to_owned() }
+        }
+    });
+    let ran = player.lubdub(&["confirm-dead", "beta"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.stderr, format!("lubdub: {alive}\n"));
 }
 
 #[test]
