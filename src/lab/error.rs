@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::agent::FindError;
+
 /// Something in the laboratory did not work. Each says where, what, and what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
@@ -24,6 +26,9 @@ pub enum LabError {
         /// Debian's and Ubuntu's package that has it.
         package: &'static str,
     },
+    /// lubdub's own agents are not to be found.
+    #[error(transparent)]
+    Agents(#[from] FindError),
     /// A program could not be started.
     #[error("cannot run {program}: {source}")]
     CannotRun {

@@ -211,6 +211,28 @@ fn panic_on_a_screen(in_another_thread: bool) {
 }
 
 #[test]
+fn an_installed_demo_finds_the_installed_agents() {
+    let _turn = alone();
+    let bin = tempfile::tempdir().unwrap();
+    let script = r#"
+        mount -t tmpfs installed /usr/lib/ocf/resource.d
+        cp -r "$AGENTS" /usr/lib/ocf/resource.d/lubdub
+        cp "$PROGRAM" "$BIN"
+        cd /
+        exec "$BIN/lubdub" demo --scenario switchover --json"#;
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-euc", script])
+        .env("AGENTS", concat!(env!("CARGO_MANIFEST_DIR"), "/resource-agents"))
+        .env("PROGRAM", PROGRAM)
+        .env("BIN", bin.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains(r#""scenario":"switchover""#), "{text}");
+}
+
+#[test]
 fn a_pipe_gets_the_same_as_lines() {
     let _turn = alone();
     let output = Command::new(PROGRAM).arg("demo").stdin(Stdio::null()).output().unwrap();

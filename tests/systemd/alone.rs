@@ -29,6 +29,7 @@ fn an_installed_package_starts_nothing_and_a_purged_one_leaves_nothing() {
         let pages = machine.shell("ls /usr/share/man/man8/lubdub*.8.gz").lines().count();
         assert!(pages > 15, "{pages} man pages");
         machine.shell("rm -r /etc/nginx");
+        machine.shell("cd / && lubdub demo --scenario power-off");
 
         // Somebody starts it too early: it says why, once.
         let (said, fine) = machine.shell_output("systemctl enable --now lubdub");

@@ -24,7 +24,8 @@ use super::error::{LabError, file};
 use super::laboratory::Lab;
 use super::plan::{APART, Plan, SERVICE, Service};
 use super::web::WebServer;
-use crate::config::parse_duration;
+use crate::agent::{AGENTS_VARIABLE, Agents};
+use crate::config::{AgentName, parse_duration};
 use crate::screen;
 
 /// Lines of a daemon's log that are shown when the demo fails.
@@ -135,24 +136,16 @@ fn say_part(part: Part) -> Result<(), LabError> {
     }
 }
 
-/// Where lubdub's agents are: as told, by the environment, beside the program, or where the sources lie around it.
+/// Where lubdub's agents are: as told, or where this program finds the one for addresses.
 fn agents(args: &Args) -> Result<PathBuf, LabError> {
     if let Some(directory) = &args.agents {
         return Ok(directory.clone());
     }
-    if let Some(directory) = std::env::var_os("LUBDUB_AGENTS") {
-        return Ok(PathBuf::from(directory));
-    }
-    let program = own_program()?;
-    program
-        .ancestors()
-        .map(|directory| directory.join("resource-agents"))
-        .find(|directory| directory.join("IPaddr").is_file())
-        .ok_or_else(|| {
-            file(Path::new("resource-agents"))(io::Error::other(
-                "not found: name it with --agents DIR",
-            ))
-        })
+    let variable = std::env::var_os(AGENTS_VARIABLE);
+    let agents = Agents::of_program(&own_program()?, variable.as_deref());
+    let mut path = agents.find(&AgentName("IPaddr".to_owned()))?;
+    path.pop();
+    Ok(path)
 }
 
 fn introduction(plan: &Plan) -> String {
