@@ -49,7 +49,7 @@ Exit codes: 0 something was made, complete or not; 1 it could not be written; 2 
 
 /// Keeps a service running on exactly one of a few Linux nodes.
 #[derive(Debug, Parser)]
-#[command(name = "lubdub", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "lubdub", version, about, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     /// Socket on which the daemon of this node listens
     #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_SOCKET)]

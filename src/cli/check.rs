@@ -15,7 +15,7 @@ use crate::cluster::guard::GuardLevel;
 use crate::config::{self, Address, Config, Draft, Group, Guard, Link, Resource, Transport};
 use crate::daemon::host_name;
 use crate::daemon::netlink::{Netlink, NetlinkError};
-use crate::wire::{Keys, LoadError};
+use crate::wire::{Keys, LoadError, OwnCheck};
 
 /// Check everything, and tell all that is wrong at once.
 pub(super) fn check(args: &CheckArgs, socket: &Path) -> Result<Exit, Failure> {
@@ -67,25 +67,28 @@ pub(super) fn check(args: &CheckArgs, socket: &Path) -> Result<Exit, Failure> {
         return report(&args.config, &config, &problems);
     }
     // What keeps nobody from being heard is told, and the other nodes are not kept waiting for it.
-    let here = match report(&args.config, &config, &problems) {
+    let (here, own_check) = match report(&args.config, &config, &problems) {
         Err(Failure::Usage(text)) => {
             output::say(&text);
-            Exit::Usage
+            (Exit::Usage, OwnCheck::Failed)
         }
-        here => here?,
+        here => (here?, OwnCheck::Passed),
     };
     let keys = Keys::load(&args.authkeys).map_err(|error| Failure::Usage(error.to_string()))?;
-    let peers = peer::check(&config, &keys, socket, args.wait)?;
+    let peers = peer::check(&config, &keys, socket, args.wait, own_check)?;
     Ok(if here == Exit::Fine { peers } else { here })
 }
 
 /// What `lubdub run` would say of the keys. Where another configuration than this machine's own is checked there may be
-/// none beside it.
+/// none beside it; where there is no configuration either, `lubdub init` writes both, and would not after `keygen`.
 fn keys(args: &CheckArgs) -> Option<String> {
     let error = Keys::load(&args.authkeys).err()?;
     let missing = matches!(&error, LoadError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound);
     let needed =
         args.config == Path::new(DEFAULT_CONFIG) || args.authkeys != Path::new(DEFAULT_AUTHKEYS);
+    if missing && !args.config.exists() {
+        return None;
+    }
     if missing && !needed {
         output::say(&format!("warning: {error}"));
         return None;

@@ -68,10 +68,6 @@ fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
     items.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
-fn sections(sections: &[Section]) -> String {
-    list(sections, ToString::to_string)
-}
-
 fn unable(nodes: &[(String, Unable)]) -> String {
     list(nodes, |(node, why)| format!("{node} {why}"))
 }
@@ -316,7 +312,7 @@ impl fmt::Display for Event {
             Self::ConfigDiffers { peer, sections: differ } => write!(
                 f,
                 "the configuration of {peer} differs in {}; copy one cluster.toml to all nodes",
-                sections(differ)
+                Section::list(differ)
             ),
             Self::PeerKey { peer, key, before } => {
                 write!(f, "{peer} signs with key {key} now, no longer with key {before}")

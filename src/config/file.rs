@@ -111,7 +111,7 @@ fn text_of(path: &Path, file: &str) -> Result<String, ConfigErrors> {
         let hint = if error.kind() == io::ErrorKind::PermissionDenied {
             "run this as root, or as a user who may read it"
         } else {
-            "`lubdub init` writes one; to name another: lubdub check FILE, lubdub run --config FILE"
+            "`lubdub init` writes it, and authkeys; to name another: lubdub check FILE, lubdub run --config FILE"
         };
         ConfigErrors::whole(file, format!("cannot be read: {error}; {hint}"))
     })?;

@@ -371,6 +371,10 @@ pub(crate) fn parse_ip(text: &str) -> Result<IpAddr, String> {
         ));
     }
     let Ok(ip) = text.parse::<IpAddr>() else {
+        let bare = text.split_once('/').and_then(|(bare, _prefix)| bare.parse::<IpAddr>().ok());
+        if let Some(bare) = bare {
+            return Err(format!("{text:?} is an address with a prefix; write it without: {bare}"));
+        }
         return Err(format!(
             "{text:?} is no address; write one as in \"10.10.10.11\" or \"2001:db8::11\""
         ));

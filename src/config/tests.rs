@@ -266,7 +266,11 @@ fn each_address_has_one_job_and_one_family_to_a_link() {
         ("lan = \"10.0.0.2\"", "lan = \"fd00::2\"", "9: mixes IPv4 and IPv6"),
         ("lan = \"10.0.0.2\"", "lan = \"fe80::2\"", "9: link-local"),
         ("lan = \"10.0.0.2\"", "lan = \"0.0.0.0\"", "9: the unspecified address"),
-        ("lan = \"10.0.0.2\"", "lan = \"10.0.0.2/24\"", "9: no address; write one as in"),
+        (
+            "lan = \"10.0.0.2\"",
+            "lan = \"10.0.0.2/24\"",
+            "9: is an address with a prefix; write it without: 10.0.0.2",
+        ),
         ("lan = \"10.0.0.2\"", "lan = \"beta\"", "9: no address"),
         ("lan = \"10.0.0.2\"", "lan = \"<address of beta>\"", "9: not decided yet ... 10.10.10.11"),
         ("name = \"beta\"", "name = \"<name of the other node>\"", "8: not decided yet"),

@@ -239,6 +239,19 @@ impl Section {
             Self::Heartbeat | Self::Groups => false,
         }
     }
+
+    /// Several, where configurations differ in them. A difference in times or nodes is one of the guard too, which need
+    /// not be looked for in `[guard]`.
+    #[must_use]
+    pub fn list(sections: &[Self]) -> String {
+        let names: Vec<String> = sections.iter().map(Self::to_string).collect();
+        let elsewhere = sections.iter().any(|other| matches!(other, Self::Heartbeat | Self::Nodes));
+        let why = match elsewhere && sections.contains(&Self::Guard) {
+            true => " (where keepalive, deadtime and the nodes count too)",
+            false => "",
+        };
+        format!("{}{why}", names.join(", "))
+    }
 }
 
 impl fmt::Display for Section {

@@ -14,6 +14,6 @@ pub use header::MAGIC;
 pub use keys::{EditError, KeyId, Keys, KeysChange, KeysError, LoadError, NoKeyId};
 pub use message::*;
 pub use survey::{
-    SURVEY_MAGIC, Survey, SurveyHeard, SurveyRole, is_survey, open_survey, seal_survey,
+    OwnCheck, SURVEY_MAGIC, Survey, SurveyHeard, SurveyRole, is_survey, open_survey, seal_survey,
 };
 pub use window::Window;

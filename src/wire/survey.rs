@@ -22,6 +22,7 @@
 //!    112       version of the program, UTF-8
 //!           1  number of entries, at most 8
 //!              each: link 1, life 8, sent 8, hold 4
+//!           1  what the sender found wrong on its own machine: 0 nothing, 1 something
 //!              zeros
 //!   1168   32  HMAC-SHA256 over all before it
 //! ```
@@ -50,6 +51,15 @@ pub enum SurveyRole {
     Daemon,
 }
 
+/// What a node found on its own machine: files, agents, their parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnCheck {
+    /// Nothing is wrong.
+    Passed,
+    /// Something is.
+    Failed,
+}
+
 /// One survey: from one node to another, on one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
@@ -75,6 +85,8 @@ pub struct Survey {
     pub version: String,
     /// What it heard of the receiver.
     pub heard: Vec<SurveyHeard>,
+    /// What it found on its own machine.
+    pub own_check: OwnCheck,
 }
 
 /// The newest survey that was heard of a node on one link.
@@ -132,6 +144,10 @@ pub fn seal_survey(survey: &Survey, keys: &Keys, cluster: ClusterTag) -> Vec<u8>
         out.extend(heard.sent_us.to_be_bytes());
         out.extend(heard.hold_us.to_be_bytes());
     }
+    out.push(match survey.own_check {
+        OwnCheck::Passed => 0,
+        OwnCheck::Failed => 1,
+    });
     out.resize(MAX_DATAGRAM - TAG_LEN, 0);
     sign(&mut out, keys.sending_mac(cluster));
     out
@@ -179,6 +195,11 @@ fn read(signed: &[u8]) -> Option<Survey> {
         })
     };
     let heard = (0..count).map(|_| entry(&mut reader)).collect::<Option<_>>()?;
+    let own_check = match reader.u8()? {
+        0 => OwnCheck::Passed,
+        1 => OwnCheck::Failed,
+        _ => return None,
+    };
     Some(Survey {
         role,
         sender,
@@ -191,6 +212,7 @@ fn read(signed: &[u8]) -> Option<Survey> {
         accepted,
         version,
         heard,
+        own_check,
     })
 }
 
@@ -247,6 +269,7 @@ mod tests {
             accepted: vec![1, 3, 8, 255],
             version: "0.1.0".to_owned(),
             heard: (0..8).map(heard).collect(),
+            own_check: OwnCheck::Failed,
         }
     }
 
@@ -262,6 +285,7 @@ mod tests {
                     accepted: vec![],
                     version: String::new(),
                     heard: vec![],
+                    own_check: OwnCheck::Passed,
                     ..full.clone()
                 },
             ] {
@@ -317,8 +341,10 @@ mod tests {
     fn a_field_that_makes_no_sense_is_malformed_after_all() {
         let keys = keys(3, KEY);
         let good = seal_survey(&survey(), &keys, cluster());
-        // role, life, length of the version, number of entries
-        for (range, value) in [(21..22, 3), (38..46, 0), (111..112, 33), (117..118, 9)] {
+        // role, life, length of the version, number of entries, own check
+        for (range, value) in
+            [(21..22, 3), (38..46, 0), (111..112, 33), (117..118, 9), (286..287, 2)]
+        {
             let mut bad = good[..MAX_DATAGRAM - TAG_LEN].to_vec();
             bad[range.clone()].fill(value);
             sign(&mut bad, keys.sending_mac(cluster()));

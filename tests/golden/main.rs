@@ -8,9 +8,9 @@ mod tests {
 
     use lubdub::wire::{
         Ability, Body, Candidate, ClusterTag, Echo, Flags, GroupReport, GroupTag, GuardRecord,
-        Header, Heard, Heartbeat, Incarnation, Keys, Mac, NodeTag, Nonce, Phase, PingSight, Report,
-        Run, SealError, Sequence, Survey, SurveyHeard, SurveyRole, Term, Wish, WishSubject, open,
-        open_survey, seal, seal_survey,
+        Header, Heard, Heartbeat, Incarnation, Keys, Mac, NodeTag, Nonce, OwnCheck, Phase,
+        PingSight, Report, Run, SealError, Sequence, Survey, SurveyHeard, SurveyRole, Term, Wish,
+        WishSubject, open, open_survey, seal, seal_survey,
     };
 
     /// Signs these files and nothing else.
@@ -199,12 +199,15 @@ mod tests {
             accepted: vec![3],
             version: "0.1.0".to_owned(),
             heard: vec![],
+            own_check: OwnCheck::Passed,
         }
     }
 
     #[test]
     fn survey_that_asks() {
         survey_both_ways("survey-v1/asks.hex", &asks());
+        let unsound = Survey { own_check: OwnCheck::Failed, ..asks() };
+        survey_both_ways("survey-v1/own_check_failed.hex", &unsound);
     }
 
     /// It has heard the other on every link that there can be.

@@ -2,10 +2,11 @@
 
 use crate::cli::output::age;
 use crate::cluster::io::Reject;
-use crate::config::Config;
+use crate::config::{Config, Section};
 use crate::daemon::survey::{
     AddressFinding, Findings, LinkFinding, PeerFacts, PeerFinding, PingFinding,
 };
+use crate::wire::OwnCheck;
 
 /// Clocks that are further apart are worth a word: history and logs of two nodes are read side by side.
 const CLOCKS_APART: std::time::Duration = std::time::Duration::from_secs(1);
@@ -44,20 +45,24 @@ impl Advice {
     }
 }
 
-/// What the keys of this node are.
+/// What this node knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OwnKeys {
+pub(super) struct Own {
+    /// Ids of its keys.
     pub(super) accepted: Vec<u8>,
+    pub(super) check: OwnCheck,
 }
 
 /// Everything that is not as it should be, the worst first.
-pub(super) fn advise(config: &Config, keys: &OwnKeys, findings: &Findings) -> Vec<Advice> {
+pub(super) fn advise(config: &Config, own: &Own, findings: &Findings) -> Vec<Advice> {
     let me = &config.node(config.me).name;
     let mut all = Vec::new();
+    all.extend(own_check(me, own.check));
     for peer in &findings.peers {
         all.extend(links(me, peer));
         if let Some(facts) = &peer.facts {
-            all.extend(agreement(&peer.name, facts, keys));
+            all.extend(own_check(&peer.name, facts.own_check));
+            all.extend(agreement(&peer.name, facts, own));
         }
     }
     all.extend(findings.ping.iter().filter_map(|(target, found)| ping_node(*target, found)));
@@ -164,11 +169,12 @@ fn own_end(link: &LinkFinding) -> Option<String> {
         (Some(why), None) => Some(format!(
             "link {name}: {why}; `ip -brief address` shows what is: set it up, or correct cluster.toml"
         )),
-        (Some(why), Some(_)) => Some(format!("link {name}: {why}")),
-        (None, Some((interface, false))) => Some(format!(
-            "link {name}: {interface} has no carrier on this node: is the cable in, the switch port on, the other end up?"
+        (_, Some((interface, false))) => Some(format!(
+            "link {name}: {interface} on this node is down, or has no carrier: is it set up (`ip link set {interface} up`), \
+             the cable in, the switch port on, the other end up?"
         )),
-        (None, _) => None,
+        (Some(why), Some((_, true))) => Some(format!("link {name}: {why}")),
+        (None, Some((_, true)) | None) => None,
     }
 }
 
@@ -219,35 +225,44 @@ fn open_port(port: u16) -> String {
     )
 }
 
-fn agreement(peer: &str, facts: &PeerFacts, keys: &OwnKeys) -> Vec<Advice> {
+fn own_check(node: &str, check: OwnCheck) -> Option<Advice> {
+    match check {
+        OwnCheck::Passed => None,
+        OwnCheck::Failed => Some(
+            Advice::failed(format!("{node} itself is not ready"))
+                .todo(format!("on {node}: `lubdub check` says what is wrong")),
+        ),
+    }
+}
+
+fn agreement(peer: &str, facts: &PeerFacts, own: &Own) -> Vec<Advice> {
     let mut all = Vec::new();
     if !facts.differs.is_empty() {
-        let sections: Vec<String> = facts.differs.iter().map(ToString::to_string).collect();
         all.push(
             Advice::failed(format!(
                 "cluster.toml of {peer} says something else in {}",
-                sections.join(", ")
+                Section::list(&facts.differs)
             ))
             .todo("the file is the same on every node: copy one of them to the others"),
         );
     }
     if let Some((_, accepted)) = &facts.keys
-        && *accepted != keys.accepted
+        && *accepted != own.accepted
     {
         let ids = |ids: &[u8]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         all.push(
             Advice::failed(format!(
                 "{peer} has the keys {}, this node has {}",
                 ids(accepted),
-                ids(&keys.accepted)
+                ids(&own.accepted)
             ))
             .todo("authkeys is the same on every node: copy one of them to the others, with its mode (scp -p)"),
         );
     }
-    let own = env!("CARGO_PKG_VERSION");
-    if let Some(version) = facts.version.as_ref().filter(|version| *version != own) {
+    let here = env!("CARGO_PKG_VERSION");
+    if let Some(version) = facts.version.as_ref().filter(|version| *version != here) {
         all.push(
-            Advice::warning(format!("{peer} has lubdub {version}, this node {own}"))
+            Advice::warning(format!("{peer} has lubdub {version}, this node {here}"))
                 .todo("fine while a pair is upgraded; otherwise install the same on both"),
         );
     }
@@ -316,7 +331,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{self, Section};
+    use crate::config;
 
     const CLUSTER: &str = "cluster = \"c\"\n[heartbeat]\nlinks = [{ name = \"lan\" }, { name = \"private\" }]\n\
         [[node]]\nname = \"alpha\"\naddress = { lan = \"10.0.0.1\", private = \"10.0.1.1\" }\n\
@@ -344,6 +359,7 @@ mod tests {
             daemon_runs: false,
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             keys: Some((1, vec![1, 2])),
+            own_check: OwnCheck::Passed,
             differs: Vec::new(),
             clock_offset_us: Some(-900_000),
         };
@@ -373,7 +389,7 @@ mod tests {
 
     fn advice_of(findings: &Findings) -> Vec<Advice> {
         let config = config::parse(CLUSTER, "test").unwrap().for_node("alpha").unwrap();
-        advise(&config, &OwnKeys { accepted: vec![1, 2] }, findings)
+        advise(&config, &Own { accepted: vec![1, 2], check: OwnCheck::Passed }, findings)
     }
 
     /// One thing is wrong, and only that is told, with what to do.
@@ -428,7 +444,7 @@ mod tests {
                     link.carrier = Some(("eth1".to_owned(), false));
                 },
                 "nothing passes on link private",
-                "eth1 has no carrier",
+                "eth1 on this node is down, or has no carrier",
             ),
             (
                 |link| {
@@ -477,6 +493,8 @@ mod tests {
     fn what_the_nodes_do_not_agree_on_is_told() {
         let differs = with_facts(|facts| facts.differs = vec![Section::Nodes, Section::Guard]);
         told(&differs, Grade::Failed, "something else in [[node]], [guard]", "copy one of them");
+        let unsound = with_facts(|facts| facts.own_check = OwnCheck::Failed);
+        told(&unsound, Grade::Failed, "beta itself is not ready", "on beta: `lubdub check`");
         let keys = with_facts(|facts| facts.keys = Some((1, vec![1])));
         told(&keys, Grade::Failed, "beta has the keys 1, this node has 1, 2", "authkeys");
         let version = with_facts(|facts| facts.version = Some("9.9.9".to_owned()));

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
-use super::advice::{Advice, Grade, OwnKeys, advise};
+use super::advice::{Advice, Grade, Own, advise};
 use crate::cli::daemon::Daemon;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, Paint, Tone, age};
@@ -19,7 +19,7 @@ use crate::daemon::survey::{
     AddressFinding, Findings, LinkFinding, PeerFacts, PeerFinding, PingFinding, Progress, Question,
     address_of, carrier, survey,
 };
-use crate::wire::Keys;
+use crate::wire::{KeyId, Keys, OwnCheck};
 
 /// Clocks that are no further apart show the same time: the way there and back may differ by as much.
 const CLOCKS_AGREE: Duration = Duration::from_millis(10);
@@ -42,6 +42,7 @@ pub(super) fn check(
     keys: &Keys,
     socket: &Path,
     wait: Duration,
+    own_check: OwnCheck,
 ) -> Result<Exit, Failure> {
     let (asked, findings) = match Daemon::connect(socket) {
         Ok(mut daemon) => {
@@ -50,7 +51,7 @@ pub(super) fn check(
         }
         Err(Failure::Daemon(ClientError::NoDaemon { .. })) => {
             let mut waiting = Waiting::new(config);
-            let found = survey(Question { config, keys, socket, wait }, |progress| {
+            let found = survey(Question { config, keys, socket, wait, own_check }, |progress| {
                 waiting.tell(progress);
             });
             waiting.end();
@@ -58,7 +59,7 @@ pub(super) fn check(
         }
         Err(failure) => return Err(failure),
     };
-    let own = OwnKeys { accepted: keys.ids().map(crate::wire::KeyId::get).collect() };
+    let own = Own { accepted: keys.ids().map(KeyId::get).collect(), check: own_check };
     let advice = advise(config, &own, &findings);
     output::result(&page(config, asked, &findings, &advice))?;
     let failed = advice.iter().any(|advice| advice.grade == Grade::Failed);
@@ -129,6 +130,7 @@ fn of_node(
         daemon_runs: true,
         version: None,
         keys: None,
+        own_check: OwnCheck::Passed,
         differs: peer.differs.clone(),
         clock_offset_us: peer.clock_offset_us,
     });
@@ -224,6 +226,10 @@ fn peer_line(peer: &PeerFinding, paint: Paint) -> String {
     let mut parts = Vec::new();
     parts.extend(facts.version.as_ref().map(|version| format!("lubdub {version}")));
     parts.push(if facts.daemon_runs { "its daemon runs" } else { "no daemon yet" }.to_owned());
+    parts.extend(match facts.own_check {
+        OwnCheck::Passed => None,
+        OwnCheck::Failed => Some(paint.tone(Tone::Bad, "not ready")),
+    });
     parts.push(if facts.differs.is_empty() {
         "same configuration".to_owned()
     } else {

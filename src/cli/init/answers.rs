@@ -111,6 +111,11 @@ impl Answers {
 
     /// Another node's name: what `hostname -s` says there, since that is how a node finds itself in the file.
     pub(super) fn check_name(&self, text: &str) -> Result<String, String> {
+        if text.parse::<IpAddr>().is_ok() {
+            return Err(format!(
+                "{text} is an address, and is asked for next: a node's name is what `hostname -s` says there"
+            ));
+        }
         if let Some((label, _domain)) = text.split_once('.').filter(|(label, _)| is_label(label)) {
             return Err(format!(
                 "a node is known by its host's name up to the first dot: write {label}"

@@ -64,7 +64,7 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
         let is_here = known.nodes.iter().any(|node| node.name == here.name);
         let default = (!is_here).then_some(here.name.as_str());
         let name = self.ask(question, default, |text| known.check_name(text))?;
-        self.other_node(known, name)?;
+        self.other_node(known, here, name)?;
         loop {
             let question = "Name of a further node";
             let more = self.ask(question, Some(NONE), |text| match text {
@@ -72,7 +72,7 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
                 name => known.check_name(name).map(Some),
             })?;
             let Some(name) = more else { return Ok(()) };
-            self.other_node(known, name)?;
+            self.other_node(known, here, name)?;
         }
     }
 
@@ -81,30 +81,47 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
         let is_here = name == here.name;
         let first = here.own.first().filter(|_| is_here).map(|own| own.ip.to_string());
         let question = format!("Address of {name} on the network of the clients");
-        let ip = self
-            .ask(&question, first.as_deref(), |text| known.check_node_address(&name, &[], text))?;
+        let ip = self.ask_doubting(
+            &question,
+            first.as_deref(),
+            |text| known.check_node_address(&name, &[], text),
+            |ip| here.doubt(&name, *ip),
+        )?;
         let apart = here.apart_from(ip).filter(|_| is_here).map(|own| own.ip.to_string());
         let question = format!(
             "Address of {name} on a second network that shares nothing with the first, or {NONE}"
         );
-        let second =
-            self.ask(&question, Some(apart.as_deref().unwrap_or(NONE)), |text| match text {
+        let second = self.ask_doubting(
+            &question,
+            Some(apart.as_deref().unwrap_or(NONE)),
+            |text| match text {
                 NONE => Ok(None),
                 ip_text => known.check_node_address(&name, &[ip], ip_text).map(Some),
-            })?;
+            },
+            |ip| ip.and_then(|ip| here.doubt(&name, ip)),
+        )?;
         Ok(Node { name, addresses: std::iter::once(ip).chain(second).collect() })
     }
 
     /// Another one, on the links of the first.
-    fn other_node(&mut self, known: &mut Answers, name: String) -> Result<(), Failure> {
+    fn other_node(
+        &mut self,
+        known: &mut Answers,
+        here: &Here,
+        name: String,
+    ) -> Result<(), Failure> {
         let count = known.nodes.first().map_or(1, |node| node.addresses.len());
         let mut addresses = Vec::new();
         for place in 0..count {
             let which =
                 if place == 0 { "the network of the clients" } else { "the second network" };
             let question = format!("Address of {name} on {which}");
-            let ip = self
-                .ask(&question, None, |text| known.check_node_address(&name, &addresses, text))?;
+            let ip = self.ask_doubting(
+                &question,
+                None,
+                |text| known.check_node_address(&name, &addresses, text),
+                |ip| here.doubt(&name, *ip),
+            )?;
             addresses.push(ip);
         }
         known.nodes.push(Node { name, addresses });
@@ -135,7 +152,19 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
         default: Option<&str>,
         check: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, Failure> {
+        self.ask_doubting(question, default, check, |_| None)
+    }
+
+    /// The same. What is legal and hardly meant has to be said twice.
+    fn ask_doubting<T>(
+        &mut self,
+        question: &str,
+        default: Option<&str>,
+        check: impl Fn(&str) -> Result<T, String>,
+        doubt: impl Fn(&T) -> Option<String>,
+    ) -> Result<T, Failure> {
         let default = default.filter(|default| check(default).is_ok());
+        let mut doubted = String::new();
         let brackets = default.map_or_else(String::new, |default| format!(" [{default}]"));
         loop {
             self.prompt(&format!("{question}{brackets}: "))?;
@@ -148,8 +177,12 @@ impl<R: BufRead, W: Write> Dialogue<R, W> {
                 }
                 (text, _) => text,
             };
-            match check(text) {
-                Ok(value) => return Ok(value),
+            match check(text).map(|value| (doubt(&value).filter(|_| text != doubted), value)) {
+                Ok((None, value)) => return Ok(value),
+                Ok((Some(doubt), _)) => {
+                    self.say(&format!("  {doubt}: answer so again if it is right"))?;
+                    text.clone_into(&mut doubted);
+                }
                 Err(why) => self.say(&format!("  {why}"))?,
             }
         }

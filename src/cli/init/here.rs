@@ -65,6 +65,18 @@ impl Here {
         self.own.iter().find(|own| own.ip == ip)
     }
 
+    /// What makes it unlikely that an address is a node's.
+    pub(super) fn doubt(&self, node: &str, ip: IpAddr) -> Option<String> {
+        match (node == self.name, self.own(ip)) {
+            (true, None) => Some(format!("this machine has no address {ip}")),
+            (false, Some(own)) => Some(format!(
+                "{ip} is this machine's own ({}), whose host's name is {} and not {node}",
+                own.interface, self.name
+            )),
+            (true, Some(_)) | (false, None) => None,
+        }
+    }
+
     /// The likeliest address that is on another interface than one of this machine's.
     pub(super) fn apart_from(&self, ip: IpAddr) -> Option<&Own> {
         let interface = &self.own(ip)?.interface;

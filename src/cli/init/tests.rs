@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::io::{BufReader, Read, Write};
+use std::net::IpAddr;
 
 use clap::Parser;
 
@@ -288,10 +289,13 @@ fn a_bad_answer_is_asked_again_with_the_reason() {
             "none",
             "",
             "10.10.10.14",
+            "10.10.10.11/24",
             "10.10.10.11",
+            "10.10.10.13",
             "gamma.example.org",
             "gamma",
             "",
+            "10.10.10.21",
             "10.10.10.13",
             "none",
             "10.10.20.100/24",
@@ -311,6 +315,17 @@ fn a_bad_answer_is_asked_again_with_the_reason() {
     );
     assert_eq!(cluster.service, Service::None);
     golden("bad_answers.txt", &seen);
+}
+
+#[test]
+fn what_is_hardly_meant_has_to_be_said_twice() {
+    let nodes = ["", "", "10.10.10.99", "10.10.10.98", "10.10.10.98", "192.168.9.9", "", "beta"];
+    let rest = ["10.10.10.21", "10.10.10.21", "none", "10.10.10.100/24", "none", ""];
+    let (answers, seen) = dialogue("", &[&nodes[..], &rest].concat());
+    let addresses: Vec<_> = answers.unwrap().nodes.into_iter().map(|node| node.addresses).collect();
+    let given = ["10.10.10.98", "10.10.10.21"].map(|ip| vec![ip.parse::<IpAddr>().unwrap()]);
+    assert_eq!(addresses, given, "{seen}");
+    golden("doubts.txt", &seen);
 }
 
 #[test]

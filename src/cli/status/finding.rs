@@ -10,6 +10,7 @@ use crate::cluster::io::Reject;
 use crate::cluster::placement::Reason;
 use crate::cluster::snapshot::{GroupView, LinkView, NodeState, NodeView, PeerView, Snapshot};
 use crate::cluster::{ClockOffset, DoubtAbout, Span};
+use crate::config::Section;
 use crate::control::Status;
 use crate::wire::Phase;
 
@@ -414,15 +415,15 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
 
 /// A configuration that says otherwise.
 fn differing(name: &str, peer: &PeerView) -> Option<Finding> {
-    let sections: Vec<String> = peer.differs.iter().map(ToString::to_string).collect();
-    let what = format!("the configuration of {name} differs in {}", sections.join(", "));
+    let sections = Section::list(&peer.differs);
+    let what = format!("the configuration of {name} differs in {sections}");
     let finding = if peer.differs.iter().any(|section| section.binds()) {
         Finding::degraded(format!("{what}: nothing moves, and nothing is taken over from {name}"))
     } else {
         Finding::warning(what)
     };
     let todo = "copy one cluster.toml to all nodes and restart lubdub, one node at a time";
-    (!sections.is_empty()).then(|| finding.todo(todo))
+    (!peer.differs.is_empty()).then(|| finding.todo(todo))
 }
 
 /// From this loss on a link is worth a warning: more than the edges of a figure make.

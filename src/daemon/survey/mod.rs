@@ -26,7 +26,7 @@ use crate::cluster::io::{Destination, LinkState, Reject};
 use crate::cluster::time::Instant;
 use crate::config::{Address, Config, LinkId, NodeId, Section};
 use crate::wire::{
-    self, Incarnation, Keys, Mac, NodeTag, Survey, SurveyRole, is_survey, seal_survey,
+    self, Incarnation, Keys, Mac, NodeTag, OwnCheck, Survey, SurveyRole, is_survey, seal_survey,
 };
 
 /// Between two surveys to a peer on a link.
@@ -49,6 +49,8 @@ pub struct Question<'a> {
     pub socket: &'a Path,
     /// How long peers are waited for.
     pub wait: Duration,
+    /// What was found on this machine, which peers are told.
+    pub own_check: OwnCheck,
 }
 
 /// How far it is: told once a second.
@@ -91,6 +93,8 @@ pub struct PeerFacts {
     pub version: Option<String>,
     /// The key that it signs with, and those that it accepts, where they are known.
     pub keys: Option<(u8, Vec<u8>)>,
+    /// What it found on its own machine.
+    pub own_check: OwnCheck,
     /// Sections of its configuration that differ.
     pub differs: Vec<Section>,
     /// Its wall clock ahead of this node's, microseconds.
@@ -271,7 +275,7 @@ impl<'a> Run<'a> {
 
     /// To each peer on each link.
     fn speak(&mut self) {
-        let Question { config, keys, .. } = self.question;
+        let Question { config, keys, own_check, .. } = self.question;
         for peer in config.peers() {
             let (now, wall_us) = (self.clock.now(), self.clock.unix_us());
             let (role, heard) = self.sights.tell(now, peer);
@@ -282,6 +286,7 @@ impl<'a> Run<'a> {
                 sent_us: now.as_micros(),
                 wall_us,
                 heard,
+                own_check,
                 ..facts_of(config, keys)
             };
             let datagram = seal_survey(&survey, keys, config.cluster_tag());
@@ -360,6 +365,7 @@ fn facts_of(config: &Config, keys: &Keys) -> Survey {
         accepted: keys.ids().map(wire::KeyId::get).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         heard: Vec::new(),
+        own_check: OwnCheck::Passed,
     }
 }
 

@@ -215,6 +215,7 @@ impl Sight {
             daemon_runs: survey.role == SurveyRole::Daemon,
             version: Some(survey.version.clone()),
             keys: Some((survey.sending, survey.accepted.clone())),
+            own_check: survey.own_check,
             differs: config.digests.differing(survey.digests),
             clock_offset_us: offset,
         });
@@ -230,7 +231,7 @@ pub(super) fn peer_at(config: &Config, link: LinkId, ip: IpAddr) -> Option<NodeI
 mod tests {
     use super::*;
     use crate::config;
-    use crate::wire::NodeTag;
+    use crate::wire::{NodeTag, OwnCheck};
 
     const ME: Incarnation = Incarnation(1);
     const LAN: LinkId = LinkId(0);
@@ -267,6 +268,7 @@ mod tests {
             accepted: vec![1],
             version: "0.1.0".to_owned(),
             heard,
+            own_check: OwnCheck::Failed,
         }
     }
 
@@ -302,6 +304,7 @@ mod tests {
         let facts = peers[0].facts.as_ref().unwrap();
         assert_eq!(facts.clock_offset_us, Some(3_005_000));
         assert_eq!((facts.daemon_runs, &facts.differs), (false, &vec![]));
+        assert_eq!(facts.own_check, OwnCheck::Failed);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 const COMMANDS: [(&str, &str); 4] = [
     ("on one of them: it asks for names and addresses, and writes both files", "lubdub init"),
     (
-        "on the same one: the other one gets both files (its address instead of 10.10.10.12)",
+        "on the same one: copy both files to the other one, whose address is 10.10.10.12",
         "scp -p /etc/lubdub/cluster.toml /etc/lubdub/authkeys root@10.10.10.12:/etc/lubdub/",
     ),
     ("on both, at about the same time: what is still wrong", "lubdub check --peer"),
@@ -15,7 +15,8 @@ const COMMANDS: [(&str, &str); 4] = [
 pub(super) fn text(config: &str) -> String {
     let mut text = format!(
         "The configuration of both nodes, /etc/lubdub/cluster.toml:\n\n{}\n\n\
-         Your own pair: 4 commands, as root, on two machines where lubdub is installed (README.md says how)\n\n",
+         Your own pair: 4 commands, as root, on two machines where lubdub is installed\n\
+         (README.md says how)\n\n",
         indented(config)
     );
     for (number, (place, command)) in (1..).zip(COMMANDS) {

@@ -203,7 +203,8 @@ fn summary(figures: &Figures, fault: Moment, histories: &[(String, Vec<Happening
 
 /// `+512`, right-aligned.
 fn relative(at_ms: f64) -> String {
-    format!("{at_ms:+6.0}")
+    // Without the sign that a rounded -0.4 keeps.
+    format!("{:+6.0}", at_ms.round() + 0.0)
 }
 
 fn millis(duration: Duration) -> f64 {
