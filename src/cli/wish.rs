@@ -77,6 +77,7 @@ fn cannot_move(snapshot: &Snapshot, group: &str, node: &str) -> Option<String> {
         | Unable::Starting
         | Unable::Leaving
         | Unable::NoPing
+        | Unable::PingReturning
         | Unable::Excluded
         | Unable::OtherVersion => String::new(),
     };

@@ -86,7 +86,10 @@ pub(super) struct Life {
     pub(super) round_trip: Option<Duration>,
     /// The round trip that its newest datagram ended; `None`: it echoed nothing that is remembered.
     pub(super) exchange: Option<Duration>,
-    pub(super) worst_silence: Duration,
+    /// The longest silence that ended, and when.
+    pub(super) worst_silence: (Duration, Instant),
+    /// The longest that ended since it was found late.
+    pub(super) late_silence: Duration,
     challenge: Option<Nonce>,
     pub(super) beats: Beats,
 }
@@ -305,7 +308,8 @@ impl Peer {
             said: Said::default(),
             round_trip: None,
             exchange: None,
-            worst_silence: Duration::ZERO,
+            worst_silence: (Duration::ZERO, now),
+            late_silence: Duration::ZERO,
             challenge: None,
             beats: Beats::default(),
         });
@@ -334,7 +338,10 @@ impl Peer {
         life.counts_from = life.counts_from.max(told.map(|told| told.sent_after));
         if mine.at > life.fresh_at || life.round_trip.is_none() {
             if life.round_trip.is_some() {
-                life.worst_silence = life.worst_silence.max(silence);
+                life.late_silence = life.late_silence.max(silence);
+                if silence > life.worst_silence.0 {
+                    life.worst_silence = (silence, now);
+                }
             }
             life.fresh_at = life.fresh_at.max(mine.at);
             life.acked_at = now;

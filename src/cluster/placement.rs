@@ -68,6 +68,8 @@ pub enum Unable {
     Standby,
     /// It does not see the ping node, and another node does.
     NoPing,
+    /// The same a short time ago: now it sees the ping node again.
+    PingReturning,
     /// Its agents failed a short time ago.
     Failed,
     /// Its agents cannot work there.
@@ -144,7 +146,7 @@ pub fn place(view: &View<'_>) -> Place {
         },
         (Some(holder), None) => match nodes.get(holder).and_then(|node| node.unable) {
             // What failed there, or is about to end, is not kept there for want of a better place.
-            Some(because @ (Unable::Standby | Unable::NoPing)) => {
+            Some(because @ (Unable::Standby | Unable::NoPing | Unable::PingReturning)) => {
                 here(holder, Reason::NobodyElse { because })
             }
             _ => nowhere(nodes),
@@ -184,6 +186,7 @@ fn is_heard(node: &Candidate<'_>) -> bool {
             | Unable::Leaving
             | Unable::Standby
             | Unable::NoPing
+            | Unable::PingReturning
             | Unable::Failed
             | Unable::Unfit
             | Unable::NoAgent

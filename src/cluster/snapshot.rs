@@ -97,6 +97,8 @@ pub struct PeerView {
     pub silence: Duration,
     /// The longest silence of its present life that ended.
     pub worst_silence: Duration,
+    /// How long ago that ended.
+    pub worst_silence_ago: Duration,
     /// The newest round-trip time.
     pub round_trip: Option<Duration>,
     /// Its wall clock ahead of this node's, microseconds; by the shortest of the last round trips.
@@ -153,6 +155,8 @@ pub struct GroupView {
     pub name: String,
     /// Nodes on which something of it runs or may run, with what they do and since which term.
     pub holders: Vec<(String, Run, Term)>,
+    /// How long ago its only holder began with it, as far as clocks tell.
+    pub held: Option<Duration>,
     /// Where it should be.
     pub target: Option<String>,
     /// Why.

@@ -436,6 +436,7 @@ impl fmt::Display for Unable {
             Self::Leaving => "is leaving",
             Self::Standby => "is in standby",
             Self::NoPing => "does not see the ping node",
+            Self::PingReturning => "did not see the ping node a short time ago",
             Self::Failed => "failed to run it a short time ago",
             Self::Unfit => "cannot run it",
             Self::NoAgent => "has an agent of it that cannot be executed",

@@ -250,6 +250,7 @@ fn placed_clauses(group: &str, to: Option<&str>, reason: &Reason) -> Vec<String>
             | Unable::Leaving
             | Unable::Standby
             | Unable::NoPing
+            | Unable::PingReturning
             | Unable::Unfit
             | Unable::NoAgent
             | Unable::Excluded

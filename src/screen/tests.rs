@@ -49,6 +49,7 @@ fn peer(name: &str, state: NodeState, heartbeats: u64) -> NodeView {
         phase: Some(Phase::Active),
         silence: if heard { ms(43) } else { ms(1_500) },
         worst_silence: ms(112),
+        worst_silence_ago: ms(60_000),
         round_trip: Some(Duration::from_micros(340)),
         clock_offset_us: None,
         clock_error_us: None,
@@ -79,6 +80,7 @@ fn status(node: &str, nodes: Vec<NodeView>, holders: &[(&str, Run)]) -> Box<Stat
     let web = GroupView {
         name: "web".into(),
         holders: holders.iter().map(|(name, run)| ((*name).to_owned(), *run, Term(256))).collect(),
+        held: Some(ms(60_000)),
         target: None,
         reason: Reason::Preferred,
         doubts: Vec::new(),

@@ -121,7 +121,10 @@ fn each_fault_is_named() {
                 "not even pings reach 10.77.1.2",
             ],
         );
-        assert_names(&beta, &["link private: eth1 has no carrier on this node"]);
+        assert_names(
+            &beta,
+            &["link private: eth1 on this node is down, or has no carrier", "ip link set eth1 up"],
+        );
         lab.switch().heal("beta", PRIVATE)?;
 
         lab.switch().cut_heartbeats_one_way("alpha", "beta")?;

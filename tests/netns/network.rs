@@ -76,6 +76,34 @@ fn without_heartbeats_nothing_moves_until_the_power_goes_too() {
     });
 }
 
+/// First the heartbeats, then the holder's cable to the ping node and the clients, at several phases of pings and probes.
+#[test]
+fn a_node_that_is_isolated_in_two_steps_lets_go_before_the_other_takes_over() {
+    let test = "network::a_node_that_is_isolated_in_two_steps_lets_go_before_the_other_takes_over";
+    in_lab(test, pair(), |lab| {
+        let client = lab.begin()?;
+        for phase in 0..6 {
+            let (holder, other) =
+                if phase % 2 == 0 { ("alpha", "beta") } else { ("beta", "alpha") };
+            lab.switch().cut_heartbeats("alpha", "beta")?;
+            let time = lab.plan().deadtime * 2 + Duration::from_millis(11) * phase;
+            stays("the holder keeps the group", time, || Ok(lab.kernels().only_holder_is(holder)))?;
+            lab.switch().cut(holder, LAN)?;
+            lab.wait_served(&client, other)?;
+            lab.switch().heal(holder, LAN)?;
+            lab.switch().lose_nothing()?;
+            wait_for("the former holder has nothing left", PATIENCE, || {
+                Ok(lab.web_runs_on()? == [other])
+            })?;
+            wait_for("both are a place for the group", PATIENCE, || {
+                let status = lab.node(other)?.status()?;
+                Ok(status.snapshot.groups.iter().all(|group| group.unable.is_empty()))
+            })?;
+        }
+        assert_never_two(lab)
+    });
+}
+
 #[test]
 fn a_standby_that_hears_nothing_does_not_take_over() {
     one_way("network::a_standby_that_hears_nothing_does_not_take_over", "alpha", "beta");

@@ -132,6 +132,29 @@ fn cut_heartbeats_are_a_refusal_and_a_power_cut_after_that_a_takeover() {
     assert!(took < millis(700), "{took:?}");
 }
 
+/// First the heartbeats, then the cable to clients and ping node: a ping that was answered just before counts for half a
+/// deadtime more.
+#[test]
+fn a_holder_that_is_isolated_in_two_steps_lets_go_before_the_other_acts() {
+    for seed in 0..240 {
+        let mut options = Options::pair(seed * 3);
+        // The later it is late, the faster it is probed, and the fewer probes are asked before it is lost.
+        options.timing.warntime = millis(200 + 50 * (seed % 5));
+        let mut world = at_peace(options);
+        let cut = world.ways_between(ALPHA, BETA);
+        world.break_(&cut);
+        world.pass(millis(seed * 4));
+        let cable = [Broken::PingPath { node: ALPHA }, Broken::Service { node: ALPHA }];
+        world.break_(&cable);
+        world.wait_for(millis(1000), "alpha lets go", |world| !world.machine(ALPHA).holds(WEB));
+        world.wait_for(millis(600), "beta takes over", |world| world.machine(BETA).runs_all(WEB));
+        world.mend(&cable);
+        world.mend(&cut);
+        world.pass(millis(4000));
+        stays(&mut world);
+    }
+}
+
 #[test]
 fn an_isolated_holder_lets_go_before_the_other_acts() {
     for seed in 0..60 {

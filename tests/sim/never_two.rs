@@ -9,7 +9,7 @@
 //! | `none` | silence alone counts: not promised |
 //! | `ping` | both nodes reached the ping node at some moment since (later than the failure's own moment), or the other one's daemon was dead or frozen: its address then stays for the rest of its lease |
 //! | `arp` | the service network parted the two since, or the other one was suspended as a whole: nobody answers a probe; or they raced, see `raced` |
-//! | `ping+arp` | both of these hold |
+//! | `ping+arp` | both of these hold; where the service network parted the two, it did while both reached the ping node |
 //!
 //! A node that claims without ever having met the other one has probed the address at every level: then it is promised
 //! with the exceptions of `arp`.
@@ -39,6 +39,7 @@ impl Span {
     fn set(&mut self, now: Moment, holds: bool) {
         match (holds, self.since) {
             (true, None) => self.since = Some(now),
+            (false, Some(since)) if since == now => self.since = None,
             (false, Some(_)) => (self.since, self.ended) = (None, Some(now)),
             (true, Some(_)) | (false, None) => {}
         }
@@ -78,6 +79,8 @@ pub struct NeverTwo {
     both_ping: BTreeMap<(NodeId, NodeId), Span>,
     /// The service network does not join them.
     parted: BTreeMap<(NodeId, NodeId), Span>,
+    /// It does not, while both reach the ping node.
+    parted_pinging: BTreeMap<(NodeId, NodeId), Span>,
     /// Everything between them works.
     joined: BTreeMap<(NodeId, NodeId), Span>,
     /// No daemon attends, though the machine is awake.
@@ -117,6 +120,8 @@ impl World {
                 let watch = &mut self.auditor.never_two;
                 watch.both_ping.entry((a, b)).or_default().set(now, both_ping);
                 watch.parted.entry((a, b)).or_default().set(now, parted);
+                let parted_pinging = parted && both_ping;
+                watch.parted_pinging.entry((a, b)).or_default().set(now, parted_pinging);
                 watch.joined.entry((a, b)).or_default().set(now, joined);
             }
         }
@@ -244,7 +249,14 @@ impl World {
         let (since, met) = claim.silent_since[usize::from(holder.0)];
         let during =
             |span: Option<&Span>, from: Moment| span.is_some_and(|span| span.between(from, until));
-        let parted = during(watch.parted.get(&pair), since);
+        let unattended = during(watch.unattended.get(&holder), since);
+        let parted = match self.options.ping && met {
+            true => {
+                let both = during(watch.parted_pinging.get(&pair), since);
+                both || unattended && during(watch.parted.get(&pair), since)
+            }
+            false => during(watch.parted.get(&pair), since),
+        };
         let asleep = until == self.now && during(watch.asleep.get(&holder), since);
         if !self.has_address(group) {
             // Processes outlive their daemon and are not bounded by any lease at these levels.
@@ -252,7 +264,6 @@ impl World {
                 [taker, holder].into_iter().any(|node| self.machine(node).unruly.is_some());
             return unruly || claim.at.since(since) >= deadtime * 98 / 100;
         }
-        let unattended = during(watch.unattended.get(&holder), since);
         let by_arp = parted || asleep || self.raced(group, holder, claim);
         if !met {
             return by_arp;

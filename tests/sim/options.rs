@@ -121,7 +121,10 @@ impl Options {
             }
         };
         let patience = Duration::from_millis(rng.between(2 * deadtime, 6 * deadtime));
-        let timing = timing(keepalive, deadtime, patience);
+        let mut timing = timing(keepalive, deadtime, patience);
+        let shares = [0, 250, 500, 750, 900];
+        let share = shares[usize::try_from(Rng::new(seed, "warntime").between(0, 4)).unwrap()];
+        timing.warntime += (timing.deadtime - timing.warntime) * share / 1000;
         let groups = (0..rng.weighted(&[(7, 1), (3, 2)])).map(|_| group_shape(&mut rng)).collect();
         let disk_trouble = rng.chance(300);
         Self {

@@ -1,5 +1,7 @@
 //! What is not as it should be in a status: what, why, and what to do. Pure.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::keys;
@@ -347,6 +349,9 @@ fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
     })
 }
 
+/// What happened longer ago is history.
+const RECENT: Duration = Duration::from_secs(24 * 3_600);
+
 /// Silence above this share of deadtime means that the next hiccup is a loss.
 const TIGHT_PERCENT: u32 = 70;
 
@@ -386,14 +391,18 @@ fn peer_figures(snapshot: &Snapshot, node: &NodeView, peer: &PeerView) -> Vec<Fi
             .todo("upgrade lubdub on the older node"),
         );
     }
-    if peer.worst_silence > snapshot.warntime
+    if peer.worst_silence_ago < RECENT
+        && peer.worst_silence > snapshot.warntime
         && peer.worst_silence * 100 > snapshot.deadtime * TIGHT_PERCENT
     {
         let (worst, deadtime) = (Span(peer.worst_silence), Span(snapshot.deadtime));
+        let ago = age(peer.worst_silence_ago);
         let what = if peer.worst_silence > snapshot.deadtime {
-            format!("{name} was once lost for {worst}")
+            format!("{name} was lost for {worst}, until {ago} ago")
         } else {
-            format!("{name} was once silent for {worst} of deadtime {deadtime}: that is tight")
+            format!(
+                "{name} was silent for {worst} of deadtime {deadtime}, {ago} ago: that is tight"
+            )
         };
         found.push(
             Finding::warning(what).todo("find out what stalls (load, network), or raise deadtime"),

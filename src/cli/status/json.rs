@@ -68,6 +68,8 @@ struct Group<'a> {
     holder: Option<&'a str>,
     /// Nodes on which something of it runs or may run.
     holders: Vec<Holder<'a>>,
+    /// How long ago its only holder began with it.
+    held_ms: Option<u64>,
     /// Where it should be, and why.
     target: Option<&'a str>,
     reason: Parts,
@@ -111,6 +113,8 @@ struct Peer<'a> {
     phase: Option<String>,
     silence_ms: u64,
     worst_silence_ms: u64,
+    /// How long ago that ended.
+    worst_silence_ago_ms: u64,
     round_trip_us: Option<u64>,
     clock_offset_us: Option<i64>,
     clock_error_us: Option<u64>,
@@ -197,6 +201,7 @@ impl<'a> Group<'a> {
             name: &group.name,
             holder,
             holders: holders.collect(),
+            held_ms: group.held.map(millis),
             target: group.target.as_deref(),
             reason: reason(&group.reason),
             doubts: group.doubts.iter().map(|(peer, why)| doubt(peer, why)).collect(),
@@ -228,6 +233,7 @@ impl<'a> Peer<'a> {
             phase: peer.phase.as_ref().map(kind),
             silence_ms: millis(peer.silence),
             worst_silence_ms: millis(peer.worst_silence),
+            worst_silence_ago_ms: millis(peer.worst_silence_ago),
             round_trip_us: peer.round_trip.map(micros),
             clock_offset_us: peer.clock_offset_us,
             clock_error_us: peer.clock_error_us,

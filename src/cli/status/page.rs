@@ -220,7 +220,9 @@ pub(super) fn verdict(found: &[Finding]) -> (Tone, String) {
 pub(super) fn group_row(snapshot: &Snapshot, group: &GroupView) -> Row {
     let place = view::place(snapshot, group);
     let (state, tone, what) = match place {
-        Place::Started(node) => (node.to_owned(), Tone::Good, format!("started, {}", group.reason)),
+        Place::Started(node) => {
+            (node.to_owned(), Tone::Good, format!("{}, {}", started(group), group.reason))
+        }
         Place::Blocked(node) => (node.to_owned(), Tone::Bad, "BLOCKED, see below".to_owned()),
         Place::Twice(one, other) => {
             (format!("{one}+{other}"), Tone::Bad, "RUNS TWICE, see below".to_owned())
@@ -234,7 +236,7 @@ pub(super) fn group_row(snapshot: &Snapshot, group: &GroupView) -> Row {
     let mut details = vec![what];
     match (place, &group.target) {
         (Place::Started(node), Some(target)) if node != target => {
-            details = vec![format!("started, moves to {target}: {}", group.reason)];
+            details = vec![format!("{}, moves to {target}: {}", started(group), group.reason)];
         }
         (Place::Changing(node, _), Some(target)) if node != target => {
             details = vec![format!("{}, goes to {target}: {}", details.join(""), group.reason)];
@@ -250,6 +252,14 @@ pub(super) fn group_row(snapshot: &Snapshot, group: &GroupView) -> Row {
         details.push(resources.join(" · "));
     }
     Row { name: group.name.clone(), state, tone, details }
+}
+
+/// Since when it runs: a move that nobody was awake for shows.
+fn started(group: &GroupView) -> String {
+    match group.held {
+        Some(held) => format!("started {} ago", age(held)),
+        None => "started".to_owned(),
+    }
 }
 
 fn resource_word(state: ResourceState) -> &'static str {

@@ -62,6 +62,7 @@ fn beta() -> NodeView {
         phase: Some(Phase::Active),
         silence: ms(43),
         worst_silence: ms(112),
+        worst_silence_ago: secs(1_234),
         round_trip: Some(Duration::from_micros(340)),
         clock_offset_us: Some(-1_200),
         clock_error_us: Some(170),
@@ -86,6 +87,7 @@ fn web() -> GroupView {
     GroupView {
         name: "web".into(),
         holders: vec![("alpha".into(), Run::Started, TERM)],
+        held: Some(secs(11_460)),
         target: Some("alpha".into()),
         reason: Reason::Preferred,
         doubts: Vec::new(),

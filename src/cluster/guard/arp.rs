@@ -1,7 +1,9 @@
 //! The `arp` guard: does the address of a silent peer's group still answer on the service network?
 //!
 //! From warntime on each address is asked for; silence counts only in a row of at least three, and only while a
-//! neighbour shows that this node could have heard an answer.
+//! neighbour shows that this node could have heard an answer. An address that answered although its holder was silent
+//! already, and then stops, may be that of a holder that was cut off just now: its ping guard lets it hold for a while,
+//! and silence has to last for longer than that.
 
 use std::time::Duration;
 
@@ -18,6 +20,10 @@ pub(in crate::cluster) const SILENT_PROBES: u32 = 3;
 pub(in crate::cluster) struct Probes {
     open: Option<OpId>,
     silent: u32,
+    /// When the first of them was over.
+    silent_since: Option<Instant>,
+    /// It answered since the silence of the peer began.
+    answered: bool,
     asked: Option<Instant>,
     finished: Option<Instant>,
     last: Last,
@@ -62,15 +68,21 @@ impl Probes {
             ProbeOutcome::Failed(why) => Last::Unwitnessed(Some(why)),
             ProbeOutcome::Answered { mac } => Last::Answered(mac),
         };
-        self.silent = match self.last {
-            Last::Silent => self.silent.saturating_add(1),
-            Last::Nothing | Last::Unwitnessed(_) | Last::Answered(_) => 0,
-        };
+        match self.last {
+            Last::Silent => {
+                self.silent = self.silent.saturating_add(1);
+                self.silent_since.get_or_insert(now);
+            }
+            Last::Nothing | Last::Unwitnessed(_) => (self.silent, self.silent_since) = (0, None),
+            Last::Answered(_) => {
+                (self.silent, self.silent_since, self.answered) = (0, None, true);
+            }
+        }
     }
 
     /// What was heard is of no use any more: the silence ended, or this node stood still.
     pub(in crate::cluster) fn forget(&mut self) {
-        self.silent = 0;
+        (self.silent, self.silent_since, self.answered) = (0, None, false);
         self.finished = None;
         self.last = Last::Nothing;
     }
@@ -89,21 +101,24 @@ impl Probes {
     }
 
     /// How many probes were silent in a row, if that is enough; else why the address may still be held. `known`: whether
-    /// a hardware address is one of the cluster's own. What is older than `old` counts for nothing.
+    /// a hardware address is one of the cluster's own. What is older than `old` counts for nothing. `lasts`: for so long a
+    /// holder that is cut off may keep an address that answered before.
     pub(in crate::cluster) fn verdict(
         &self,
         now: Instant,
         old: Duration,
+        lasts: Duration,
         address: &str,
         known: impl Fn(Mac) -> bool,
     ) -> Result<u32, Doubt> {
         let address = address.to_owned();
         let recent = self.finished.is_some_and(|finished| now - finished <= old);
+        let long = !self.answered || self.silent_since.is_some_and(|since| now - since >= lasts);
         match &self.last {
             Last::Answered(mac) if known(*mac) => Err(Doubt::AddressAnswers { address, mac: *mac }),
             Last::Answered(mac) => Err(Doubt::AddressConflict { address, mac: *mac }),
             Last::Unwitnessed(why) => Err(Doubt::Unwitnessed { address, why: why.clone() }),
-            Last::Silent if recent && self.silent >= SILENT_PROBES => Ok(self.silent),
+            Last::Silent if recent && long && self.silent >= SILENT_PROBES => Ok(self.silent),
             Last::Silent | Last::Nothing => {
                 Err(Doubt::Probing { address, silent_probes: self.silent })
             }

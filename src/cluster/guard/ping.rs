@@ -142,6 +142,11 @@ impl PingGuard {
         self.newest().map(|(_, at)| at + self.window)
     }
 
+    /// For how long a holder that was cut off from everybody may go on after that.
+    pub(in crate::cluster) fn holds_on(&self) -> Duration {
+        if self.is_on() { self.window } else { Duration::ZERO }
+    }
+
     /// Whether a ping node answers.
     pub(in crate::cluster) fn answers(&self, now: Instant) -> bool {
         self.counts_until().is_some_and(|until| now <= until)

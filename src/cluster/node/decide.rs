@@ -101,19 +101,21 @@ impl Node {
         if self.wishes.standby(self.config.node(node).tag).is_some() {
             return Some(Unable::Standby);
         }
-        self.is_blind(node, id).then_some(Unable::NoPing)
+        self.blindness(node, id)
     }
 
     /// Whether a node is no place for a group because it sees no ping node, and another one that is up does. Where nobody
     /// sees it nothing moves; and what runs where it is seen again stays there.
-    fn is_blind(&self, node: NodeId, id: GroupId) -> bool {
-        let blind = match self.sight(node) {
-            Some(PingSight::Silent) => true,
-            Some(PingSight::Returning) => !super::reconcile::holds(self.run_on(node, id)),
-            Some(PingSight::Answers | PingSight::Unanswered) | None => false,
+    fn blindness(&self, node: NodeId, id: GroupId) -> Option<Unable> {
+        let blind = match self.sight(node)? {
+            PingSight::Silent => Unable::NoPing,
+            PingSight::Returning if !super::reconcile::holds(self.run_on(node, id)) => {
+                Unable::PingReturning
+            }
+            PingSight::Returning | PingSight::Answers | PingSight::Unanswered => return None,
         };
         let sees = |other: NodeId| other != node && self.sight(other) == Some(PingSight::Answers);
-        blind && self.config.node_ids().any(sees)
+        self.config.node_ids().any(sees).then_some(blind)
     }
 
     /// What a node says of its ping nodes; `None`: it is not up, or has none.

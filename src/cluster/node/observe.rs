@@ -8,7 +8,7 @@ use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
-use crate::config::{GroupId, LinkId, NodeId, ResourceId};
+use crate::config::{Config, GroupId, LinkId, NodeId, ResourceId};
 use crate::wire::{
     Body, GuardRecord, Heartbeat, KeyId, KeysChange, MAX_GROUPS_PER_PAGE, Phase, Report, Run, Term,
 };
@@ -324,7 +324,7 @@ impl Node {
             self.news = true;
             match &peer.standing {
                 Standing::Up if former == Standing::Late => {
-                    let silence = peer.life.as_ref().map_or(silence, |life| life.worst_silence);
+                    let silence = peer.life.as_ref().map_or(silence, |life| life.late_silence);
                     self.out.emit(Event::PeerPunctual {
                         peer: name(),
                         silence,
@@ -342,6 +342,9 @@ impl Node {
                 }
                 Standing::Late => {
                     let warntime = timing.warntime;
+                    if let Some(life) = &mut peer.life {
+                        life.late_silence = Duration::ZERO;
+                    }
                     self.out.emit(Event::PeerLate { peer: name(), silence, warntime });
                 }
                 Standing::Lost => {
@@ -416,8 +419,9 @@ impl Node {
         let start_over = self.now + timing.deadtime >= Instant::ZERO + timing.initdead;
         let wanted = self.peers.iter().any(|peer| match peer.standing {
             Standing::Late | Standing::Lost => self.config.guard.arp,
+            Standing::Up => self.probes_after().is_some_and(|bound| peer.silence(self.now) > bound),
             Standing::Unknown => start_over,
-            Standing::Up | Standing::Left | Standing::Dead { .. } => false,
+            Standing::Left | Standing::Dead { .. } => false,
         });
         let free = |group: &LocalGroup| {
             matches!(group.running, Running::Stopped | Running::Claiming { .. })
@@ -425,6 +429,15 @@ impl Node {
         };
         let groups = self.groups.iter().filter(|group| wanted && free(group));
         groups.map(|group| group.id).collect()
+    }
+
+    /// The silence after which addresses are asked for, if that is not warntime: a holder that is cut off from then on must
+    /// be seen to have answered before, or its ping guard, which trusts an answer for half a deadtime, would let it hold
+    /// when this node acts.
+    fn probes_after(&self) -> Option<Duration> {
+        let Config { timing, guard, .. } = &self.config;
+        let bound = timing.deadtime / 2 - timing.deadtime / 16;
+        (guard.arp && self.guard.ping.is_on() && bound < timing.warntime).then_some(bound)
     }
 
     /// A holder that hears neither peer nor ping node lets go before the peer may act (P2).
@@ -455,6 +468,10 @@ impl Node {
     pub(super) fn observe_deadlines(&self) -> impl Iterator<Item = (Instant, Timer)> {
         let (timing, now) = (self.config.timing, self.now);
         let micro = Duration::from_micros(1);
+        let probes_after = self.probes_after();
+        let suspects = self.peers.iter().filter(|peer| peer.standing == Standing::Up);
+        let suspects =
+            suspects.filter_map(move |peer| Some(peer.silent_for(probes_after?) + micro));
         let silence = self.peers.iter().filter_map(move |peer| match peer.standing {
             Standing::Up => Some(peer.silent_for(timing.warntime) + micro),
             Standing::Late => Some(peer.silent_for(timing.deadtime) + micro),
@@ -485,6 +502,7 @@ impl Node {
             .chain(links.map(|at| (at, Timer::Link)))
             .chain(ping.into_iter().chain(ping_ends).map(|at| (at, Timer::Ping)))
             .chain(probe.map(|at| (at, Timer::Probe)))
+            .chain(suspects.filter(move |at| now < *at).map(|at| (at, Timer::Probe)))
             .chain(join.chain(listens).map(|at| (at, Timer::Join)))
             .chain(let_go.map(|at| (at, Timer::LetGo)))
             .chain(sight.map(|at| (at, Timer::Sight)))
@@ -494,7 +512,11 @@ impl Node {
     /// The highest term known for a group, from anybody.
     pub(super) fn next_term(&self, id: GroupId) -> Term {
         let highest = self.groups.get(usize::from(id.0)).map_or(0, |group| group.highest.0 >> 8);
-        let unix_ms = self.memory.unix_ms + self.now.as_micros() / 1000;
-        Term((highest + 1).max(unix_ms) << 8 | u64::from(self.config.me.0))
+        Term((highest + 1).max(self.unix_ms()) << 8 | u64::from(self.config.me.0))
+    }
+
+    /// The wall clock, if nobody set it since this node started.
+    pub(super) fn unix_ms(&self) -> u64 {
+        self.memory.unix_ms + self.now.as_micros() / 1000
     }
 }

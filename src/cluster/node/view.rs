@@ -1,5 +1,7 @@
 //! The snapshot: everything that status prints.
 
+use std::time::Duration;
+
 use super::Node;
 use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::io::LinkState;
@@ -11,7 +13,7 @@ use crate::cluster::snapshot::{
 };
 use crate::cluster::time::Instant;
 use crate::config::{GroupId, NodeId};
-use crate::wire::{KeysChange, Phase, PingSight, Run};
+use crate::wire::{KeysChange, Phase, PingSight, Run, Term};
 
 impl Node {
     /// What status prints. `now` only ages the figures.
@@ -119,7 +121,8 @@ impl Node {
         Some(PeerView {
             phase: life.said.phase,
             silence: peer.silence(now),
-            worst_silence: life.worst_silence,
+            worst_silence: life.worst_silence.0,
+            worst_silence_ago: now - life.worst_silence.1,
             round_trip: life.round_trip,
             clock_offset_us: clock.map(|measured| measured.offset_us),
             clock_error_us: clock.map(|measured| measured.error_us),
@@ -155,6 +158,7 @@ impl Node {
             };
             something.then(|| (self.name(node), run, term))
         });
+        let holders: Vec<_> = holders.collect();
         let (level, weaker) = self.guard.level(&self.config, id);
         let unable = self
             .config
@@ -164,7 +168,8 @@ impl Node {
         let doubts = group.doubts.iter().filter(|_| claiming);
         Some(GroupView {
             name: spec.name.clone(),
-            holders: holders.collect(),
+            held: self.held(&holders),
+            holders,
             target: group.target.map(|node| self.name(node)),
             reason: why_here(group),
             doubts: doubts.map(|(node, doubt)| (self.name(*node), doubt.clone())).collect(),
@@ -186,6 +191,12 @@ impl Node {
                 })
                 .collect(),
         })
+    }
+
+    /// How old the term of the only holder is.
+    fn held(&self, holders: &[(String, Run, Term)]) -> Option<Duration> {
+        let [(_, Run::Started, term)] = holders else { return None };
+        self.unix_ms().checked_sub(term.0 >> 8).map(Duration::from_millis)
     }
 }
 

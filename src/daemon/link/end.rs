@@ -287,6 +287,9 @@ impl End {
             self.closed = None;
         }
         self.open_targets();
+        if self.idle.is_none() && self.targets.iter().any(|target| target.obstacle().is_some()) {
+            self.idle = self.site.blame(kernel);
+        }
     }
 
     /// Until a peer has a socket of its own its datagrams come in among the strangers'.

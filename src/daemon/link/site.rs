@@ -102,6 +102,15 @@ impl Site {
         }
     }
 
+    /// Whether the interface is to blame where nothing can be sent. Asked only then, as where no name is configured all
+    /// addresses have to be looked through.
+    pub(super) fn blame(&self, kernel: &mut Netlink) -> Option<Obstacle> {
+        let (Way::Unicast { own }, None) = (&self.way, &self.interface) else { return None };
+        let sources = kernel.sources(None).ok()?;
+        let id = sources.iter().find(|source| source.ip == *own)?.interface;
+        kernel.interface(id).ok()?.as_ref().and_then(idle)
+    }
+
     /// The interface that the configuration names. The name counts, whichever interface has it now.
     fn named(&self, kernel: &mut Netlink) -> Result<Option<Interface>, Obstacle> {
         let Some(name) = &self.interface else { return Ok(None) };

@@ -504,6 +504,27 @@ fn a_link_recovers_when_sending_works_again() {
     });
 }
 
+#[test]
+fn an_interface_that_is_down_is_named() {
+    in_namespace(|| {
+        runtime().block_on(async {
+            let config = with_interface();
+            ip("addr add 192.0.2.1/24 dev lan0");
+            ip("link set lan0 down");
+            let mut links = open(&config);
+            let down =
+                waits("interface lan0 has no carrier: is it up, and what is at its other end?");
+            assert_eq!(links.changes(), down);
+            ip("link set lan0 up");
+            links.retry();
+            assert_eq!(links.changes(), UP);
+            ip("link set lan0 down");
+            links.send(LAN, Destination::All, &heartbeat("n0", 1));
+            assert_eq!(links.changes(), down);
+        });
+    });
+}
+
 /// At boot the address may be there before the route: the peer gets its socket later, and is heard already.
 #[test]
 fn a_peer_without_a_route_gets_its_socket_later() {
