@@ -182,7 +182,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Exited { code, reason: Some(reason) } => write!(f, "exit {code}: {reason}"),
             Self::Exited { code, reason: None } => write!(f, "exit {code}"),
-            Self::TimedOut => f.write_str("timed out and was killed"),
+            Self::TimedOut => f.write_str("took longer than `timeout` allows, and was killed"),
             Self::Signalled(signal) => write!(f, "killed by signal {signal}"),
             Self::Killed => f.write_str("cancelled"),
             Self::CannotExecute(why) => write!(f, "cannot be run: {why}"),

@@ -43,7 +43,7 @@ do instead. What cannot be known stands in the result as <...>, which `lubdub ch
   lubdub import /etc/ha.d > cluster.toml
   lubdub import /etc/ha.d --peer alpha=10.0.0.11 --output /etc/lubdub
   lubdub import alpha=alpha/keepalived.conf beta=beta/keepalived.conf
-  lubdub import alpha=/etc/keepalived/keepalived.conf --peer beta=10.0.0.12
+  lubdub import alpha=/etc/keepalived/keepalived.conf --peer beta
 
 Exit codes: 0 something was made, complete or not; 1 it could not be written; 2 a source cannot be read or understood.";
 

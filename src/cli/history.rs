@@ -51,7 +51,7 @@ fn from_files(state: &Path, limit: u32) -> Result<Option<Vec<Record>>, Failure> 
     })?;
     Ok(found.map(|Kept { records, strange }| {
         for (path, lines) in strange {
-            output::say(&format!("{}: {lines} lines make no sense here", path.display()));
+            output::say(&format!("{}: lines that make no sense here: {lines}", path.display()));
         }
         records
     }))

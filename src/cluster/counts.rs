@@ -77,6 +77,7 @@ impl Counts {
             | Event::Placed { .. }
             | Event::GroupStarting { .. }
             | Event::GroupStopping { .. }
+            | Event::GroupRestored { .. }
             | Event::GroupUnblocked { .. }
             | Event::PeerRuns { .. }
             | Event::MonitorSlow { .. }

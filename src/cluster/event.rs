@@ -169,6 +169,13 @@ pub enum Event {
         /// How long the start took.
         took: Duration,
     },
+    /// All of a group runs here again, after something of it had failed and was started again in place.
+    GroupRestored {
+        /// The group.
+        group: String,
+        /// How long after the failure was seen.
+        took: Duration,
+    },
     /// A group was found running here after a restart, and is kept.
     GroupAdopted {
         /// The group.
@@ -399,7 +406,10 @@ pub enum StopReason {
     /// The right to start it ended before it could be used.
     TooLate,
     /// Parts of it were found running, though it is not this node's.
-    Leftover,
+    Leftover {
+        /// Resources that were found running.
+        resources: Vec<String>,
+    },
 }
 
 /// What is done about a failure.

@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub namesake: Option<String>,
     /// Datagrams refused, by kind.
     pub refused: BTreeMap<Reject, u64>,
+    /// How long ago the newest of each came.
+    pub refused_ago: BTreeMap<Reject, Duration>,
     /// What could not be written to disk.
     pub disk: Option<String>,
     /// How often things happened since the daemon's start.

@@ -119,9 +119,10 @@ impl Event {
             | Self::Joined { .. }
             | Self::PeerUp { .. }
             | Self::PeerLeft { .. } => Level::Info,
-            Self::GroupStarting { .. } | Self::GroupStarted { .. } | Self::GroupAdopted { .. } => {
-                Level::Info
-            }
+            Self::GroupStarting { .. }
+            | Self::GroupStarted { .. }
+            | Self::GroupRestored { .. }
+            | Self::GroupAdopted { .. } => Level::Info,
             Self::GroupStopped { .. } | Self::GroupUnblocked { .. } | Self::PeerRuns { .. } => {
                 Level::Info
             }
@@ -143,7 +144,7 @@ fn stop_level(because: &StopReason) -> Level {
         | StopReason::BothActive { .. }
         | StopReason::Failed { .. }
         | StopReason::TooLate
-        | StopReason::Leftover => Level::Warn,
+        | StopReason::Leftover { .. } => Level::Warn,
     }
 }
 
@@ -262,6 +263,9 @@ impl fmt::Display for Event {
                 "{group} is blocked: stop of {resource}: {outcome}; it starts nowhere else until {resource} is stopped \
                  by hand on this node"
             ),
+            Self::GroupRestored { group, took } => {
+                write!(f, "{group} runs here again, {} after the failure was seen", Span(*took))
+            }
             Self::GroupUnblocked { group } => {
                 write!(f, "{group} is no longer blocked: it was seen stopped")
             }
@@ -378,8 +382,10 @@ impl fmt::Display for StopReason {
             Self::BothActive { peer } => write!(f, "{peer} runs it too, with the better right"),
             Self::Failed { resource } => write!(f, "{resource} failed"),
             Self::TooLate => f.write_str("the right to start it ended before it could be used"),
-            Self::Leftover => {
-                f.write_str("parts of it were found running, though it does not belong here")
+            Self::Leftover { resources } => {
+                let were = if resources.len() == 1 { "was" } else { "were" };
+                let resources = list(resources, Clone::clone);
+                write!(f, "{resources} {were} found running, though it does not belong here")
             }
         }
     }

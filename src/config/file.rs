@@ -54,7 +54,7 @@ impl File {
         found.cloned().ok_or_else(|| {
             let hint = hint(name, self.nodes());
             let text =
-                format!("no [[node]] is named `{name}`; {hint} Say which node this is with --node");
+                format!("no [[node]] is named `{name}`: say with --node which one this is; {hint}");
             ConfigErrors::whole(&self.name, text)
         })
     }
@@ -147,7 +147,7 @@ fn look_at(text: &str, file: &str) -> Findings {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let at = error.span().map_or(0, |span| span.start);
-        source.error(at, error.message().replace('\n', " "));
+        source.error(at, no_value(text, at).unwrap_or_else(|| error.message().replace('\n', " ")));
     }
     let views = if errors.is_empty() {
         views(&Table::open(&source, 0, document.get_ref(), KEYS))
@@ -164,6 +164,20 @@ fn look_at(text: &str, file: &str) -> Findings {
         Some(_) | None => Err(ConfigErrors { file: file.to_owned(), problems }),
     };
     Findings { file, nodes }
+}
+
+/// What is meant by a word without quotes where a value belongs; `None`: there is none.
+fn no_value(text: &str, at: usize) -> Option<String> {
+    let is_word = |c: char| c.is_alphanumeric() || "-_./:".contains(c);
+    let (before, rest) = text.split_at_checked(at)?;
+    let word = rest.split(|c| !is_word(c)).next().filter(|word| !word.is_empty())?;
+    before.trim_end_matches(' ').ends_with(['=', ',', '[']).then(|| {
+        match word.to_ascii_lowercase().as_str() {
+            "yes" | "on" | "true" => format!("{word} is no value: write true"),
+            "no" | "off" | "false" => format!("{word} is no value: write false"),
+            _ => format!("{word} is no value: text stands in quotes, \"{word}\""),
+        }
+    })
 }
 
 /// A node's name, and its resources as far as they can be read.

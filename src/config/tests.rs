@@ -367,6 +367,21 @@ fn two_groups_never_share_a_tag() {
 }
 
 #[test]
+fn words_without_quotes_are_told_with_what_was_meant() {
+    let text = "cluster = web\n[heartbeat]\nlinks = [lan]\ndeadtime = 5s\n[[group]]\nauto_failback = no\nx = On\n";
+    let told = parse(text, "cluster.toml").unwrap_err().to_string();
+    for words in [
+        "cluster.toml:1: web is no value: text stands in quotes, \"web\"",
+        "cluster.toml:3: lan is no value",
+        "cluster.toml:4: 5s is no value: text stands in quotes, \"5s\"",
+        "cluster.toml:6: no is no value: write false",
+        "cluster.toml:7: On is no value: write true",
+    ] {
+        assert!(told.contains(words), "{words} in\n{told}");
+    }
+}
+
+#[test]
 fn digests_depend_on_what_is_said_and_not_on_how() {
     let plain = format!("{PAIR}{GROUP}");
     let base = config(&plain).digests;

@@ -187,7 +187,8 @@ fn stop_reason(because: &StopReason) -> Parts {
         StopReason::Paused { gap } => parts! { gap_ms: millis(*gap) },
         StopReason::BothActive { peer } => parts! { peer: peer },
         StopReason::Failed { resource } => parts! { resource: resource },
-        StopReason::Leaving | StopReason::TooLate | StopReason::Leftover => Parts::new(),
+        StopReason::Leftover { resources } => parts! { resources: resources },
+        StopReason::Leaving | StopReason::TooLate => Parts::new(),
     };
     of_kind(kind(because), because.to_string(), more)
 }

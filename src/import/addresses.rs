@@ -97,8 +97,10 @@ pub(super) fn claim(links: &mut [LinkAddresses], node: usize, ip: IpAddr) -> Res
             link.own(node, ip);
             Ok(())
         }
-        None => Err("no link wants such an address of this node (multicast and broadcast links need none); leave it out"
-            .to_owned()),
+        None => Err(format!(
+            "no link wants an address of this node that {ip} could be (multicast and broadcast links need none): give \
+             the name alone"
+        )),
     }
 }
 

@@ -186,6 +186,7 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
         | Event::LinkWaiting { .. }
         | Event::GroupStarting { .. }
         | Event::GroupStopped { .. }
+        | Event::GroupRestored { .. }
         | Event::GroupUnblocked { .. }
         | Event::PeerRuns { .. }
         | Event::MonitorSlow { .. }
@@ -284,7 +285,7 @@ fn stopping_clauses(node: &str, group: &str, because: &StopReason) -> Vec<String
         StopReason::Isolated { .. } => vec![format!("{node} was cut off and let go in time")],
         StopReason::Paused { .. } => vec![format!("{node} let go of {group}")],
         StopReason::BothActive { .. } => vec![format!("{node} let go")],
-        StopReason::Leftover => vec![format!("{node} stopped what was left of {group}")],
+        StopReason::Leftover { .. } => vec![format!("{node} stopped what was left of {group}")],
         StopReason::TooLate => vec![format!("{node} was too late to start {group}")],
         // Told by the wish, the goodbye or the failure.
         StopReason::Moves { .. } | StopReason::Leaving | StopReason::Failed { .. } => Vec::new(),

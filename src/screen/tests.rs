@@ -104,6 +104,7 @@ fn status(node: &str, nodes: Vec<NodeView>, holders: &[(&str, Run)]) -> Box<Stat
         links: vec![("private".into(), None), ("spare".into(), None)],
         namesake: None,
         refused: BTreeMap::new(),
+        refused_ago: BTreeMap::new(),
         disk: None,
         counts: Counts::default(),
     };

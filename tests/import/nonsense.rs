@@ -79,7 +79,7 @@ fn nonsense_is_refused_with_its_place() {
         (
             &[("ha.cf", NODES)],
             &["ha.cf", "--peer", "b=10.0.0.2"],
-            "--peer b=10.0.0.2: no link wants such an address",
+            "--peer b=10.0.0.2: no link wants an address of this node",
         ),
     ] {
         let told = refused(files, arguments);

@@ -21,6 +21,9 @@ fn a_killed_web_server_is_started_again_in_place() {
         lab.wait_served(&client, "alpha")?;
         assert_outage(&sight(client, fault)?, fault, lab.plan().monitor + SLACK * 2);
         assert_never_moved(lab, "alpha");
+        let told = lab.node("alpha")?.history()?;
+        let restored = |event: &Event| matches!(event, Event::GroupRestored { .. });
+        assert_eq!(told.iter().filter(|told| restored(&told.event)).count(), 1, "{told:?}");
         Ok(())
     });
 }
@@ -62,7 +65,7 @@ fn an_address_put_on_the_standby_by_hand_is_taken_off() {
         lab.wait_served(&client, "alpha")?;
         let told = lab.node("beta")?.history()?;
         let leftover = |event: &Event| {
-            matches!(event, Event::GroupStopping { because: StopReason::Leftover, .. })
+            matches!(event, Event::GroupStopping { because: StopReason::Leftover { .. }, .. })
         };
         assert!(told.iter().any(|told| leftover(&told.event)), "{told:?}");
         // Nobody is led to a machine that does not have it.

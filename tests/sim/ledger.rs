@@ -322,6 +322,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::GroupStarted { .. } => "group started",
         Event::GroupAdopted { .. } => "group adopted",
         Event::GroupBlocked { .. } => "group blocked",
+        Event::GroupRestored { .. } => "group restored",
         Event::GroupUnblocked { .. } => "group unblocked",
         Event::BothActive { .. } => "both active",
         Event::PeerLost { .. } => "peer lost",

@@ -147,10 +147,17 @@ impl World {
             .collect()
     }
 
-    /// Operators take back every standby.
-    pub fn all_online(&mut self) {
+    /// Operators take back every standby, that of a daemon which was not there when it was asked to as well.
+    fn all_online(&mut self) {
         for node in self.nodes() {
-            self.command(node, Command::Online { node: None });
+            let stands_by = self.machine(node).life.as_ref().is_some_and(|life| {
+                let snapshot = life.door.snapshot(life.clock.read(self.now));
+                let own = snapshot.nodes.iter().find(|view| view.name == snapshot.node);
+                own.is_some_and(|own| own.standby.is_some())
+            });
+            if stands_by {
+                self.command(node, Command::Online { node: None });
+            }
         }
     }
 
@@ -198,6 +205,7 @@ impl World {
         loop {
             self.run_until(self.now + Duration::from_millis(20))?;
             self.confirm_blocked_dead();
+            self.all_online();
             let blocked = self.end_blocked().then(|| "something is blocked".to_owned());
             bound = bound.max(self.quiet_until);
             let wrong = self.misplaced().or(blocked);

@@ -56,7 +56,6 @@ pub fn play(world: &mut World) -> Result<(), Violation> {
         .then(|| NodeId(u8::try_from(rng.below(u64::from(world.options.nodes))).unwrap()));
     let bound = world.calm(absent);
     world.run_until(world.now + world.options.timing.deadtime)?;
-    world.all_online();
     world.settle(bound + world.options.timing.deadtime)
 }
 

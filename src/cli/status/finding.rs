@@ -496,6 +496,9 @@ fn pings(snapshot: &Snapshot) -> Vec<Finding> {
     silent.collect()
 }
 
+/// Nobody need do anything about a datagram that was refused longer ago.
+const LATELY: Duration = Duration::from_secs(600);
+
 /// Refused datagrams that somebody should do something about. A few replayed, unproven or malformed ones, or those of
 /// a neighbouring cluster, are everyday life: they only stand in the last lines of the page. But a node that is not heard
 /// may be the one that was given another cluster's name.
@@ -507,7 +510,9 @@ fn refused(snapshot: &Snapshot) -> Vec<Finding> {
         Reject::ForeignCluster => !knows_all(snapshot),
         Reject::Malformed | Reject::Replayed | Reject::Unproven => false,
     };
-    let found = snapshot.refused.iter().filter(|(why, count)| **count > 0 && counts(**why));
+    let lately = |why: &Reject| snapshot.refused_ago.get(why).is_none_or(|ago| *ago < LATELY);
+    let found =
+        snapshot.refused.iter().filter(|(why, count)| **count > 0 && counts(**why) && lately(why));
     found
         .map(|(why, count)| {
             Finding::warning(format!("datagrams refused, {why}: {count}")).todo(why.remedy())

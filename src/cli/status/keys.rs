@@ -20,6 +20,9 @@ pub(super) fn differing(status: &Status) -> Vec<Finding> {
             Finding::warning(format!("{peer} signs with key {key}, this node with key {own}"))
                 .todo("keep both keys on all nodes until all sign with the same one")
                 .todo(format!(
+                    "if {peer} does not hear this node: it has no key {own} yet; copy authkeys to it, then there: lubdub reload"
+                ))
+                .todo(format!(
                     "where the former one still signs: lubdub keygen --use ID, then lubdub reload \
                      (ID {own} or {key}, whichever is new)"
                 ))

@@ -119,6 +119,7 @@ fn fine() -> Status {
         links: vec![("lan".into(), None), ("private".into(), None)],
         namesake: None,
         refused: BTreeMap::new(),
+        refused_ago: BTreeMap::new(),
         disk: None,
         counts: Counts::default(),
     };

@@ -93,6 +93,8 @@ pub(super) struct LocalGroup {
     pub(super) claim_not_before: Instant,
     failures: u32,
     restarts: Vec<Instant>,
+    /// When the failure was seen after which it is started again in place.
+    restarting: Option<Instant>,
 }
 
 /// What a group needs to know of the node it runs on.
@@ -130,6 +132,7 @@ impl LocalGroup {
             claim_not_before: Instant::ZERO,
             failures: 0,
             restarts: Vec::new(),
+            restarting: None,
         }
     }
 
@@ -223,7 +226,7 @@ impl LocalGroup {
             | StopReason::Leaving
             | StopReason::Failed { .. }
             | StopReason::TooLate
-            | StopReason::Leftover => false,
+            | StopReason::Leftover { .. } => false,
         };
         if urgent {
             for resource in &mut self.resources {
@@ -235,8 +238,17 @@ impl LocalGroup {
         if ends {
             return;
         }
+        self.restarting = None;
         out.emit(Event::GroupStopping { group: self.name(ground.config), because });
         self.running = Running::Stopping { since: ground.now };
+    }
+
+    /// Stop what was found running of it.
+    pub(super) fn clear(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
+        let found = self.resources.iter().filter(|resource| resource.may_run());
+        let name = |resource: &LocalResource| ground.config.resource(resource.id).name.clone();
+        let resources = found.map(name).collect();
+        self.release(ground, StopReason::Leftover { resources }, out);
     }
 
     /// Whether it is being started, and an address of it is still to come.
@@ -301,7 +313,11 @@ impl LocalGroup {
                 }
                 let permit = permit.clone();
                 let bound = self.bound(ground, &permit);
-                self.bring_up(ground, bound, out);
+                let up = self.bring_up(ground, bound, out);
+                if let Some(since) = self.restarting.take_if(|_| up) {
+                    let (group, took) = (self.name(ground.config), ground.now - since);
+                    out.emit(Event::GroupRestored { group, took });
+                }
                 self.keep(ground, out);
             }
             Running::Stopping { since } => {

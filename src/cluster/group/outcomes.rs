@@ -241,6 +241,7 @@ impl LocalGroup {
         let hard = matches!(outcome, Outcome::Exited { code, .. } if code.is_hard() && *code != ExitCode::Unimplemented);
         if action == Action::Monitor && !hard && self.holds() && self.restarts.len() < RESTARTS {
             self.restarts.push(ground.now);
+            self.restarting.get_or_insert(ground.now);
             self.tell_failure(ground.config, place, (action, outcome), Recovery::RestartHere, out);
             return;
         }

@@ -79,7 +79,8 @@ pub struct Node {
     memory: Memory,
     own_macs: Vec<Mac>,
     link_states: Vec<LinkState>,
-    refused: BTreeMap<Reject, u64>,
+    /// How many of each, and when the newest came.
+    refused: BTreeMap<Reject, (u64, Instant)>,
     disk: Option<String>,
     /// When this daemon was last found to have stood still.
     resumed: Option<Instant>,

@@ -49,8 +49,8 @@ impl Node {
     }
 
     fn count_refused(&mut self, why: Reject) -> u64 {
-        let count = self.refused.entry(why).or_default();
-        *count += 1;
+        let (count, newest) = self.refused.entry(why).or_insert((0, self.now));
+        (*count, *newest) = (*count + 1, self.now);
         *count
     }
 

@@ -45,6 +45,11 @@ impl Node {
         self.news = true;
     }
 
+    fn clear(&mut self, id: GroupId) {
+        self.with_group(id, |group, ground, out| group.clear(ground, out));
+        self.news = true;
+    }
+
     /// What the first look found: all of a group runs and it was this node's, so it is kept; or parts of it, which end.
     pub(super) fn adopt_or_clear(&mut self) {
         let me = self.config.me;
@@ -71,7 +76,7 @@ impl Node {
                     group.running = Running::Stopped;
                 }
                 if found > 0 {
-                    self.release(id, StopReason::Leftover);
+                    self.clear(id);
                 }
             }
             self.news = true;
@@ -111,7 +116,7 @@ impl Node {
     fn hand_over(&mut self, id: GroupId) {
         let Some(group) = self.groups.get(usize::from(id.0)) else { return };
         if group.running == Running::Stopped && group.probed().is_some_and(|found| found > 0) {
-            self.release(id, StopReason::Leftover);
+            self.clear(id);
             return;
         }
         if !group.holds() {

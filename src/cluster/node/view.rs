@@ -36,7 +36,8 @@ impl Node {
             groups: self.config.group_ids().filter_map(|id| self.group_view(id)).collect(),
             links: self.link_views(),
             namesake: self.namesake_source(),
-            refused: self.refused.clone(),
+            refused: self.refused.iter().map(|(why, (count, _))| (*why, *count)).collect(),
+            refused_ago: self.refused.iter().map(|(why, (_, at))| (*why, now - *at)).collect(),
             disk: self.disk.clone(),
             counts: self.out.counts().clone(),
         }

@@ -108,7 +108,7 @@ fn events_are_sentences_with_their_numbers() {
                 outcome: Outcome::TimedOut,
             },
             Level::Error,
-            "web is blocked: stop of nginx: timed out and was killed; it starts nowhere else until nginx is stopped \
+            "web is blocked: stop of nginx: took longer than `timeout` allows, and was killed; it starts nowhere else until nginx is stopped \
              by hand on this node",
         ),
         (
@@ -135,6 +135,19 @@ fn events_are_sentences_with_their_numbers() {
             Event::GroupStarted { group: group(), term: Term(0x0501), took: ms(31) },
             Level::Info,
             "web runs here, started in 31 ms (term 5.1)",
+        ),
+        (
+            Event::GroupRestored { group: group(), took: ms(45) },
+            Level::Info,
+            "web runs here again, 45 ms after the failure was seen",
+        ),
+        (
+            Event::GroupStopping {
+                group: group(),
+                because: StopReason::Leftover { resources: vec!["vip".into()] },
+            },
+            Level::Warn,
+            "web stops here: vip was found running, though it does not belong here",
         ),
         (
             Event::Started { node: "alpha".into(), incarnation: Incarnation(0xfeed) },

@@ -71,7 +71,9 @@ pub fn event_parts(event: &Event) -> Parts {
         Event::GroupStopping { group, because } => {
             parts! { group: group, because: stop_reason(because) }
         }
-        Event::GroupStopped { group, took } => parts! { group: group, took_ms: millis(*took) },
+        Event::GroupStopped { group, took } | Event::GroupRestored { group, took } => {
+            parts! { group: group, took_ms: millis(*took) }
+        }
         Event::GroupBlocked { group, resource, outcome: came } => {
             parts! { group: group, resource: resource, outcome: outcome(came) }
         }

@@ -91,7 +91,7 @@ pub(super) fn read_history(
     let strange = parsed.iter().filter(|record| record.is_err()).count();
     if strange > 0 {
         complaints.push(format!(
-            "{}: {strange} lines make no sense here and are skipped",
+            "{}: lines that make no sense here are skipped: {strange}",
             history_path(dir).display()
         ));
     }

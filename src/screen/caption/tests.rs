@@ -109,7 +109,7 @@ fn the_killed_daemon_comes_back() {
         ("alpha", Event::PingChanged { answers: true, target: Some(PING) }),
         ("beta", back("alpha")),
         ("alpha", Event::PeerUp { peer: "beta".into(), incarnation: LIFE, after: None }),
-        ("alpha", stopping(StopReason::Leftover)),
+        ("alpha", stopping(StopReason::Leftover { resources: vec!["nginx".into()] })),
         ("alpha", placed("beta", Reason::StaysPut)),
     ];
     check(

@@ -76,7 +76,7 @@ fn an_address_that_came_to_a_standby_is_taken_off_again() {
     pair.tell(1, Input::AddressNoticed { resource: VIP, notice: AddressNotice::Appeared });
     pair.run(200);
     assert_eq!(pair.holders(), [0], "{}", pair.story());
-    let leftover = |event: &Event| matches!(event, Event::GroupStopping { because, .. } if *because == StopReason::Leftover);
+    let leftover = |event: &Event| matches!(event, Event::GroupStopping { because, .. } if matches!(because, StopReason::Leftover { .. }));
     assert_eq!(pair.count(1, leftover), 1, "{}", pair.story());
     // And it can take over as before.
     pair.dead.insert(0);
