@@ -9,7 +9,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use lubdub::lab::{LAN, Lab, LabError, Moment, Node, PATIENCE, PRIVATE, stays, wait_for};
+use lubdub::cluster::event::Event;
+use lubdub::cluster::io::Reject;
+use lubdub::lab::{
+    Carrier, LAN, Lab, LabError, Moment, Node, PATIENCE, PRIVATE, Plan, stays, wait_for,
+};
 
 use crate::support::{
     SLACK, assert_never_moved, assert_never_two, assert_outage, in_lab, pair, sight,
@@ -228,12 +232,29 @@ fn a_running_half_is_asked_and_not_disturbed() {
         let history = alpha.history()?;
         let news: Vec<_> =
             history.iter().skip(happened).map(|happening| &happening.event).collect();
-        let refused = |event: &&&lubdub::cluster::event::Event| {
-            !matches!(event, lubdub::cluster::event::Event::DatagramRefused { .. })
-        };
-        assert_eq!(news.iter().filter(refused).count(), 0, "{news:?}");
+        // To the core a survey would be a malformed heartbeat.
+        let forged =
+            |event: &&Event| matches!(event, Event::DatagramRefused { why: Reject::BadTag, .. });
+        assert!(!news.is_empty() && news.iter().all(forged), "{news:?}");
+        assert!(!json.contains("malformed"), "{json}");
         assert_eq!(sight(client, begun)?.failed, 0);
         assert_never_moved(lab, "alpha");
+        Ok(())
+    });
+}
+
+/// Where everybody hears everybody: a machine that would be a second alpha is told so before it starts.
+#[test]
+fn a_name_that_another_machine_has_is_told() {
+    let plan = Plan { carriers: [Carrier::Multicast, Carrier::Multicast], ..pair() };
+    in_lab("check::a_name_that_another_machine_has_is_told", plan, |lab| {
+        lab.node("alpha")?.start_daemon()?;
+        wait_for("alpha has the address", PATIENCE, || Ok(lab.kernels().only_holder_is("alpha")))?;
+        let as_alpha = ["check", "--peer", "--node", "alpha", "--wait", "3s"];
+        let output = lab.node("beta")?.lubdub(&as_alpha)?;
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("calls itself alpha too"), "{text}");
+        assert_eq!(output.status.code(), Some(1), "{text}");
         Ok(())
     });
 }

@@ -58,6 +58,11 @@ pub(super) fn advise(config: &Config, own: &Own, findings: &Findings) -> Vec<Adv
     let me = &config.node(config.me).name;
     let mut all = Vec::new();
     all.extend(own_check(me, own.check));
+    all.extend(findings.namesake.as_ref().map(|source| {
+        Advice::failed(format!("another machine, {source}, calls itself {me} too")).todo(format!(
+            "stop lubdub on the one that is not {me}; the name of each (hostname) has to be that of its own [[node]]"
+        ))
+    }));
     for peer in &findings.peers {
         all.extend(links(me, peer));
         if let Some(facts) = &peer.facts {
@@ -368,6 +373,7 @@ mod tests {
             config::Address { ip: "10.0.0.100".parse().unwrap(), prefix: 24, interface: None };
         Findings {
             peers: vec![PeerFinding { name: "beta".to_owned(), facts: Some(facts), links }],
+            namesake: None,
             ping: vec![("10.0.0.254".parse().unwrap(), PingFinding::Answers)],
             addresses: vec![(
                 "web/vip".to_owned(),
@@ -495,6 +501,13 @@ mod tests {
         told(&differs, Grade::Failed, "something else in [[node]], [guard]", "copy one of them");
         let unsound = with_facts(|facts| facts.own_check = OwnCheck::Failed);
         told(&unsound, Grade::Failed, "beta itself is not ready", "on beta: `lubdub check`");
+        let namesake = Findings { namesake: Some("10.0.0.9".into()), ..fine() };
+        told(
+            &namesake,
+            Grade::Failed,
+            "10.0.0.9, calls itself alpha too",
+            "stop lubdub on the one",
+        );
         let keys = with_facts(|facts| facts.keys = Some((1, vec![1])));
         told(&keys, Grade::Failed, "beta has the keys 1, this node has 1, 2", "authkeys");
         let version = with_facts(|facts| facts.version = Some("9.9.9".to_owned()));

@@ -116,7 +116,8 @@ fn of_status(config: &Config, status: &Status) -> Result<Findings, Failure> {
         peers.push(of_node(config, id, node, snapshot)?);
     }
     let ping = snapshot.ping.iter().map(|view| (view.target, of_ping(view))).collect();
-    Ok(Findings { peers, ping, addresses: Vec::new() })
+    let namesake = snapshot.namesake.clone();
+    Ok(Findings { peers, namesake, ping, addresses: Vec::new() })
 }
 
 fn of_node(

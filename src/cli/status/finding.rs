@@ -140,7 +140,7 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
 }
 
 /// Whether no node is silent, nor hidden behind another one's name, so that what nobody is said to run nobody runs.
-fn knows_all(snapshot: &Snapshot) -> bool {
+pub(super) fn knows_all(snapshot: &Snapshot) -> bool {
     let hidden = snapshot.nodes.iter().any(|node| node.doubled);
     !hidden
         && snapshot.nodes.iter().all(|node| match node.state {

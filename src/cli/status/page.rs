@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::finding::{Finding, Grade, findings};
+use super::finding::{Finding, Grade, findings, knows_all};
 use super::keys;
 use crate::cli::output::{Paint, Tone, age, width_of, wrap};
 use crate::cli::view::{self, Place};
@@ -184,17 +184,17 @@ impl Page {
     }
 }
 
-/// So many refused datagrams are not worth a word: a daemon that starts again has to prove itself first.
+/// So many refused datagrams are not worth a word: a daemon that starts again has to prove itself first, and its goodbye
+/// comes several times.
 fn everyday(why: Reject) -> u64 {
     match why {
-        Reject::Unproven => 100,
+        Reject::Unproven | Reject::Replayed => 100,
         Reject::Malformed
         | Reject::ForeignCluster
         | Reject::UnknownKey
         | Reject::BadTag
         | Reject::UnknownNode
-        | Reject::OwnName
-        | Reject::Replayed => 0,
+        | Reject::OwnName => 0,
     }
 }
 
@@ -231,7 +231,10 @@ pub(super) fn group_row(snapshot: &Snapshot, group: &GroupView) -> Row {
         Place::MayRun(node) => {
             (format!("{node}?"), Tone::Bad, "silent, but may still run it, see below".to_owned())
         }
-        Place::Nowhere => ("nowhere".to_owned(), Tone::Bad, group.reason.to_string()),
+        Place::Nowhere => {
+            let where_it_is = if knows_all(snapshot) { "nowhere" } else { "not known" };
+            (where_it_is.to_owned(), Tone::Bad, group.reason.to_string())
+        }
     };
     let mut details = vec![what];
     match (place, &group.target) {

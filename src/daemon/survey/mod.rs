@@ -67,6 +67,8 @@ pub struct Progress {
 pub struct Findings {
     /// The other nodes.
     pub peers: Vec<PeerFinding>,
+    /// Another machine speaks under this node's name, from there.
+    pub namesake: Option<String>,
     /// The ping nodes.
     pub ping: Vec<(IpAddr, PingFinding)>,
     /// The addresses of groups, each with its place in the configuration.
@@ -206,6 +208,7 @@ struct Run<'a> {
     life: Incarnation,
     sights: Sights,
     inquiries: Inquiries,
+    namesake: Option<String>,
     waits: BTreeMap<LinkId, String>,
 }
 
@@ -221,6 +224,7 @@ impl<'a> Run<'a> {
             life,
             sights: Sights::new(question.config, life),
             inquiries: Inquiries::new(question.config)?,
+            namesake: None,
             waits: BTreeMap::new(),
         })
     }
@@ -328,6 +332,9 @@ impl<'a> Run<'a> {
                 Err(error) => error.into(),
             }
         };
+        if refused == Reject::OwnName {
+            self.namesake = Some(datagram.source.ip().to_string());
+        }
         if let Some(peer) = sight::peer_at(config, link, datagram.source.ip()) {
             self.sights.refused(now, peer, link, refused);
         }
@@ -347,7 +354,8 @@ impl<'a> Run<'a> {
             }
         }
         let ping = self.inquiries.ping_findings();
-        Ok(Findings { peers, ping, addresses: self.inquiries.address_findings(config) })
+        let addresses = self.inquiries.address_findings(config);
+        Ok(Findings { peers, namesake: self.namesake, ping, addresses })
     }
 }
 
