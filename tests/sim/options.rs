@@ -65,7 +65,7 @@ pub struct Options {
 }
 
 /// Pairs of keepalive and deadtime, milliseconds, each with how often it is drawn.
-const TIMINGS: [(u64, (u64, u64)); 7] = [
+const TIMINGS: [(u64, (u64, u64)); 8] = [
     (1, (10, 30)),
     (1, (10, 40)),
     (2, (20, 100)),
@@ -73,6 +73,7 @@ const TIMINGS: [(u64, (u64, u64)); 7] = [
     (6, (100, 500)),
     (3, (250, 1000)),
     (3, (1000, 5000)),
+    (3, (100, 1000)),
 ];
 
 impl Options {

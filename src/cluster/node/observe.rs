@@ -155,6 +155,9 @@ impl Node {
         if !newest {
             return;
         }
+        if !header.flags.answer {
+            self.fall_in_step();
+        }
         if header.flags.goodbye {
             self.goodbye(from);
             return;

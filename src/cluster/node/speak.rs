@@ -7,7 +7,7 @@ use crate::cluster::io::{Destination, Output};
 use crate::cluster::peer::Standing;
 use crate::cluster::sent::Told;
 use crate::cluster::time::{Instant, micros_u32};
-use crate::config::{GroupId, LinkId, NodeId};
+use crate::config::{GroupId, LinkId, NodeId, Timing};
 use crate::wire::{
     Ability, Body, Flags, GroupReport, GuardRecord, Header, Heartbeat, MAX_GROUPS_PER_PAGE,
     MAX_MACS, Report, Run, Sequence, Term,
@@ -17,6 +17,9 @@ use crate::wire::{
 pub(super) const GOODBYES: u32 = 5;
 /// The time between two of them, at most.
 const GOODBYE_INTERVAL: Duration = Duration::from_millis(20);
+
+/// So many keepalives in a deadtime are enough to lose some.
+const BEATS_TO_SPARE: u32 = 8;
 
 /// What a heartbeat is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,15 @@ impl Node {
         }
         self.news = false;
         self.ask();
+    }
+
+    /// A peer beats, so this node, which is awake now, does as well if it would soon: two that beat in step wake half as often.
+    /// Only where deadtime has room for many round trips, since those of both nodes then share one moment.
+    pub(super) fn fall_in_step(&mut self) {
+        let Timing { keepalive, deadtime, .. } = self.config.timing;
+        if deadtime >= keepalive * BEATS_TO_SPARE && self.now + keepalive / 2 >= self.next_beat {
+            self.next_beat = self.next_beat.min(self.now);
+        }
     }
 
     /// What is new about groups goes to the front, and out at once.
