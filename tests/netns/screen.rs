@@ -264,7 +264,8 @@ fn a_cluster_of_two_is_watched() {
             text.contains("cluster demo · seen from beta")
                 && text.contains("all fine")
                 && text.contains("♥ web")
-                && text.contains("web on alpha: started, preferred node")
+                && text.contains("web on alpha: started ")
+                && text.contains(" ago, preferred node")
                 && text.contains('◂')
         });
         lab.switch().stop(&APART)?;
