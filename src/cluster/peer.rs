@@ -86,8 +86,9 @@ pub(super) struct Life {
     pub(super) round_trip: Option<Duration>,
     /// The round trip that its newest datagram ended; `None`: it echoed nothing that is remembered.
     pub(super) exchange: Option<Duration>,
-    /// The longest silence that ended, and when.
-    pub(super) worst_silence: (Duration, Instant),
+    /// The longest silence that ended.
+    pub(super) worst_silence: Duration,
+    pub(super) worst_silence_ended: Instant,
     /// The longest that ended since it was found late.
     pub(super) late_silence: Duration,
     challenge: Option<Nonce>,
@@ -308,7 +309,8 @@ impl Peer {
             said: Said::default(),
             round_trip: None,
             exchange: None,
-            worst_silence: (Duration::ZERO, now),
+            worst_silence: Duration::ZERO,
+            worst_silence_ended: now,
             late_silence: Duration::ZERO,
             challenge: None,
             beats: Beats::default(),
@@ -339,8 +341,8 @@ impl Peer {
         if mine.at > life.fresh_at || life.round_trip.is_none() {
             if life.round_trip.is_some() {
                 life.late_silence = life.late_silence.max(silence);
-                if silence > life.worst_silence.0 {
-                    life.worst_silence = (silence, now);
+                if silence > life.worst_silence {
+                    (life.worst_silence, life.worst_silence_ended) = (silence, now);
                 }
             }
             life.fresh_at = life.fresh_at.max(mine.at);

@@ -146,7 +146,7 @@ pub fn place(view: &View<'_>) -> Place {
         },
         (Some(holder), None) => match nodes.get(holder).and_then(|node| node.unable) {
             // What failed there, or is about to end, is not kept there for want of a better place.
-            Some(because @ (Unable::Standby | Unable::NoPing | Unable::PingReturning)) => {
+            Some(because @ (Unable::Standby | Unable::NoPing)) => {
                 here(holder, Reason::NobodyElse { because })
             }
             _ => nowhere(nodes),

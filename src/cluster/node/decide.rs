@@ -104,8 +104,8 @@ impl Node {
         self.blindness(node, id)
     }
 
-    /// Whether a node is no place for a group because it sees no ping node, and another one that is up does. Where nobody
-    /// sees it nothing moves; and what runs where it is seen again stays there.
+    /// What makes a node no place for a group: it sees no ping node, and another one that is up does. Where nobody sees it
+    /// nothing moves; and what runs where it is seen again stays there.
     fn blindness(&self, node: NodeId, id: GroupId) -> Option<Unable> {
         let blind = match self.sight(node)? {
             PingSight::Silent => Unable::NoPing,

@@ -434,12 +434,12 @@ impl Node {
         groups.map(|group| group.id).collect()
     }
 
-    /// The silence after which addresses are asked for, if that is not warntime: a holder that is cut off from then on must
-    /// be seen to have answered before, or its ping guard, which trusts an answer for half a deadtime, would let it hold
-    /// when this node acts.
+    /// The silence after which addresses are asked for, if that is not warntime. A holder trusts its last ping for half a
+    /// deadtime: one that is cut off early enough to be gone when this node acts need not have answered, any other one must.
+    /// One stop budget is for its letting go, another for the way of the answer.
     fn probes_after(&self) -> Option<Duration> {
         let Config { timing, guard, .. } = &self.config;
-        let bound = timing.deadtime / 2 - timing.deadtime / 16;
+        let bound = timing.deadtime / 2 - timing.stop_budget() * 2;
         (guard.arp && self.guard.ping.is_on() && bound < timing.warntime).then_some(bound)
     }
 
@@ -472,11 +472,11 @@ impl Node {
         let (timing, now) = (self.config.timing, self.now);
         let micro = Duration::from_micros(1);
         let probes_after = self.probes_after();
-        let suspects = self.peers.iter().filter(|peer| peer.standing == Standing::Up);
-        let suspects =
-            suspects.filter_map(move |peer| Some(peer.silent_for(probes_after?) + micro));
         let silence = self.peers.iter().filter_map(move |peer| match peer.standing {
-            Standing::Up => Some(peer.silent_for(timing.warntime) + micro),
+            Standing::Up => {
+                let probes = probes_after.filter(|bound| now <= peer.silent_for(*bound));
+                Some(peer.silent_for(probes.unwrap_or(timing.warntime)) + micro)
+            }
             Standing::Late => Some(peer.silent_for(timing.deadtime) + micro),
             Standing::Lost | Standing::Unknown if now <= peer.silent_for(timing.deadtime) => {
                 Some(peer.silent_for(timing.deadtime) + micro)
@@ -505,7 +505,6 @@ impl Node {
             .chain(links.map(|at| (at, Timer::Link)))
             .chain(ping.into_iter().chain(ping_ends).map(|at| (at, Timer::Ping)))
             .chain(probe.map(|at| (at, Timer::Probe)))
-            .chain(suspects.filter(move |at| now < *at).map(|at| (at, Timer::Probe)))
             .chain(join.chain(listens).map(|at| (at, Timer::Join)))
             .chain(let_go.map(|at| (at, Timer::LetGo)))
             .chain(sight.map(|at| (at, Timer::Sight)))
@@ -515,11 +514,11 @@ impl Node {
     /// The highest term known for a group, from anybody.
     pub(super) fn next_term(&self, id: GroupId) -> Term {
         let highest = self.groups.get(usize::from(id.0)).map_or(0, |group| group.highest.0 >> 8);
-        Term((highest + 1).max(self.unix_ms()) << 8 | u64::from(self.config.me.0))
+        Term((highest + 1).max(self.unix_ms(self.now)) << 8 | u64::from(self.config.me.0))
     }
 
     /// The wall clock, if nobody set it since this node started.
-    pub(super) fn unix_ms(&self) -> u64 {
-        self.memory.unix_ms + self.now.as_micros() / 1000
+    pub(super) fn unix_ms(&self, now: Instant) -> u64 {
+        self.memory.unix_ms + now.as_micros() / 1000
     }
 }

@@ -56,7 +56,8 @@ impl Node {
     /// Only where deadtime has room for many round trips, since those of both nodes then share one moment.
     pub(super) fn fall_in_step(&mut self) {
         let Timing { keepalive, deadtime, .. } = self.config.timing;
-        if deadtime >= keepalive * BEATS_TO_SPARE && self.now + keepalive / 2 >= self.next_beat {
+        let soon = self.now + keepalive / 2 >= self.next_beat && !self.is_over();
+        if soon && deadtime >= keepalive * BEATS_TO_SPARE {
             self.next_beat = self.next_beat.min(self.now);
         }
     }

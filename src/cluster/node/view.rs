@@ -33,7 +33,7 @@ impl Node {
             warn_offset: self.config.warn_offset,
             nodes: self.config.node_ids().map(|id| self.node_view(id, now)).collect(),
             ping: self.ping_views(now),
-            groups: self.config.group_ids().filter_map(|id| self.group_view(id)).collect(),
+            groups: self.config.group_ids().filter_map(|id| self.group_view(id, now)).collect(),
             links: self.link_views(),
             namesake: self.namesake_source(),
             refused: self.refused.iter().map(|(why, (count, _))| (*why, *count)).collect(),
@@ -122,8 +122,8 @@ impl Node {
         Some(PeerView {
             phase: life.said.phase,
             silence: peer.silence(now),
-            worst_silence: life.worst_silence.0,
-            worst_silence_ago: now - life.worst_silence.1,
+            worst_silence: life.worst_silence,
+            worst_silence_ago: now - life.worst_silence_ended,
             round_trip: life.round_trip,
             clock_offset_us: clock.map(|measured| measured.offset_us),
             clock_error_us: clock.map(|measured| measured.error_us),
@@ -147,7 +147,7 @@ impl Node {
         })
     }
 
-    fn group_view(&self, id: GroupId) -> Option<GroupView> {
+    fn group_view(&self, id: GroupId, now: Instant) -> Option<GroupView> {
         let (spec, group) = (self.config.group(id), self.groups.get(usize::from(id.0))?);
         let holders = self.config.node_ids().filter_map(|node| {
             let run = self.run_on(node, id);
@@ -169,7 +169,7 @@ impl Node {
         let doubts = group.doubts.iter().filter(|_| claiming);
         Some(GroupView {
             name: spec.name.clone(),
-            held: self.held(&holders),
+            held: self.held(&holders, now),
             holders,
             target: group.target.map(|node| self.name(node)),
             reason: why_here(group),
@@ -195,9 +195,9 @@ impl Node {
     }
 
     /// How old the term of the only holder is.
-    fn held(&self, holders: &[(String, Run, Term)]) -> Option<Duration> {
+    fn held(&self, holders: &[(String, Run, Term)], now: Instant) -> Option<Duration> {
         let [(_, Run::Started, term)] = holders else { return None };
-        self.unix_ms().checked_sub(term.0 >> 8).map(Duration::from_millis)
+        self.unix_ms(now).checked_sub(term.0 >> 8).map(Duration::from_millis)
     }
 }
 

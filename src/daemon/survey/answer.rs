@@ -10,9 +10,7 @@ use crate::cluster::io::{Input, Reject};
 use crate::cluster::time::Instant;
 use crate::config::{Config, LinkId, NodeId};
 use crate::daemon::link::Datagram;
-use crate::wire::{
-    Incarnation, Keys, OwnCheck, Survey, SurveyHeard, SurveyRole, open_survey, seal_survey,
-};
+use crate::wire::{Incarnation, Keys, Survey, SurveyHeard, SurveyRole, open_survey, seal_survey};
 
 /// A peer is answered no more often than this on each link: an honest one asks half as often.
 const LEAST: Duration = Duration::from_millis(100);
@@ -74,7 +72,6 @@ impl Responder {
             sent_us: now.as_micros(),
             wall_us,
             heard: vec![heard],
-            own_check: OwnCheck::Passed,
             ..facts_of(config, keys)
         };
         Reply::Send(from, seal_survey(&answer, keys, config.cluster_tag()))
