@@ -403,3 +403,22 @@ fn a_move_to_a_node_that_dies_first_is_given_up() {
     pair.run(5000);
     assert_eq!(pair.holders(), vec![0], "nothing moves by itself later: {}", pair.story());
 }
+
+/// In step both are awake at one moment. Where deadtime has few keepalives their round trips stay two chances.
+#[test]
+fn nodes_with_keepalives_to_spare_beat_in_step() {
+    for (deadtime, in_step) in [(1000, true), (500, false)] {
+        for apart in [10, 40, 60, 90] {
+            let mut configs = [config(0), config(1)];
+            for config in &mut configs {
+                config.timing.deadtime = Duration::from_millis(deadtime);
+            }
+            let mut pair = Pair::with(configs);
+            pair.run(3000);
+            pair.nodes[1].next_beat = pair.nodes[0].next_beat + Duration::from_millis(apart);
+            pair.run(1000);
+            let [alpha, beta] = &pair.nodes[..] else { panic!("two") };
+            assert_eq!(alpha.next_beat == beta.next_beat, in_step, "{deadtime} {apart}");
+        }
+    }
+}
