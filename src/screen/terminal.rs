@@ -101,6 +101,7 @@ impl Screen {
     /// If the terminal is gone, or was given back since another thread panicked.
     pub fn draw(&mut self, model: &Model, now: Duration) -> io::Result<()> {
         if !self.modes.are_taken() {
+            self.modes.wait_for_panic();
             return Err(io::Error::other("given back, since a part of this program failed"));
         }
         let palette = self.palette;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, stdout};
 use std::os::fd::AsFd;
 use std::panic;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -25,18 +25,30 @@ pub(super) struct Modes {
     /// A way to it past stdout's lock, which a thread that cannot write may hold.
     terminal: File,
     taken: AtomicBool,
+    /// Held while a panic gives them back and is told.
+    panicking: Mutex<()>,
 }
 
 impl Modes {
     /// Of the terminal on stdout, which is left as it is.
     pub(super) fn of_stdout() -> io::Result<Self> {
         let terminal = File::from(stdout().as_fd().try_clone_to_owned()?);
-        Ok(Self { terminal, taken: AtomicBool::new(false) })
+        Ok(Self { terminal, taken: AtomicBool::new(false), panicking: Mutex::new(()) })
     }
 
     /// Whether they are taken now.
     pub(super) fn are_taken(&self) -> bool {
         self.taken.load(Ordering::SeqCst)
+    }
+
+    /// Returns when no panic is being told: whoever ends the program before has lost its words.
+    pub(super) fn wait_for_panic(&self) {
+        drop(self.panic());
+    }
+
+    fn panic(&self) -> MutexGuard<'_, ()> {
+        // It protects nothing that could be left half done.
+        self.panicking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes them: keys come one by one and are not shown, and there is a screen beside the ordinary one. Whoever is in
@@ -79,6 +91,7 @@ impl Modes {
 pub(super) fn give_back_on_panic(modes: &Arc<Modes>) {
     let (modes, told) = (Arc::clone(modes), panic::take_hook());
     panic::set_hook(Box::new(move |info| {
+        let _panic = modes.panic();
         modes.give_back();
         told(info);
     }));
