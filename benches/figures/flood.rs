@@ -18,8 +18,10 @@ use crate::{Probe, pair, settled};
 const LONG: Duration = Duration::from_secs(20);
 const ALPHA: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const BETA: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
-/// Processors.
-const DAEMONS: usize = 0;
+/// The processor of the node that is flooded.
+const HOLDER: usize = 0;
+/// The processor of the stranger, and of the other node: that one stands for another machine, which the flood does not
+/// reach, and goes before the stranger.
 const STRANGER: usize = 1;
 
 /// Datagrams a second that must move nothing.
@@ -87,10 +89,10 @@ pub(crate) fn run(source: Source, pace: Option<u32>) -> Result<Vec<f64>, LabErro
 }
 
 fn pin_daemons(lab: &Lab) -> Result<(), LabError> {
-    let mut one = CpuSet::new();
     let refused = |errno| LabError::Refused { what: "choose a processor".to_owned(), errno };
-    one.set(DAEMONS).map_err(refused)?;
-    for node in lab.nodes() {
+    for (node, processor) in [("alpha", HOLDER), ("beta", STRANGER)] {
+        let (node, mut one) = (lab.node(node)?, CpuSet::new());
+        one.set(processor).map_err(refused)?;
         for process in node.processes()? {
             sched_setaffinity(process.pid, &one).map_err(refused)?;
         }
