@@ -419,7 +419,7 @@ impl fmt::Display for Reason {
             Self::BestAble { instead_of } if instead_of.is_empty() => f.write_str("best able node"),
             Self::BestAble { instead_of } => write!(f, "best able node ({})", unable(instead_of)),
             Self::Failback => f.write_str("goes back to the better node (auto_failback)"),
-            Self::Came { because } => write!(f, "it stays (came here: {because})"),
+            Self::Came { because } => write!(f, "it stays (came there: {because})"),
             Self::NobodyElse { because } => {
                 write!(f, "no other node is able, though this one {because}")
             }

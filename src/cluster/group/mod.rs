@@ -81,8 +81,8 @@ pub(super) struct LocalGroup {
     pub(super) failure: Option<Failure>,
     pub(super) target: Option<NodeId>,
     pub(super) reason: Reason,
-    /// Why it came to this node.
-    pub(super) came: Option<Reason>,
+    /// The node that it came to last, and why.
+    pub(super) came: Option<(NodeId, Reason)>,
     /// What stands in the way of this node's claim.
     pub(super) doubts: Vec<(NodeId, Doubt)>,
     /// The refusal that was told last.
@@ -190,7 +190,6 @@ impl LocalGroup {
             return;
         }
         out.emit(Event::GroupStarting { group: self.name(ground.config), term: self.term });
-        self.came = Some(self.reason.clone());
         self.running = Running::Starting { since: ground.now, permit };
     }
 

@@ -21,6 +21,11 @@ impl Node {
             let moved = group.target != target;
             let former = std::mem::replace(&mut group.reason, reason.clone());
             group.target = target;
+            if let (false, Reason::StaysPut, Some(node)) = (moved, &reason, target)
+                && brings(&former)
+            {
+                group.came = Some((node, former.clone()));
+            }
             // That it stays where it just came to is no news, nor what two machines of one name say by turns.
             let by_turns = self.peers.iter().any(|peer| peer.told_double);
             if !by_turns && (moved || former != reason && reason != Reason::StaysPut) {
@@ -180,5 +185,20 @@ impl Node {
     pub(super) fn rank(&self, node: NodeId, id: GroupId) -> usize {
         let nodes = &self.config.group(id).nodes;
         nodes.iter().position(|other| *other == node).unwrap_or(nodes.len())
+    }
+}
+
+/// Whether a group that ran elsewhere, or nowhere, starts on a node for this reason.
+fn brings(reason: &Reason) -> bool {
+    match reason {
+        Reason::Preferred | Reason::Wished { .. } | Reason::BestAble { .. } | Reason::Failback => {
+            true
+        }
+        Reason::StaysPut
+        | Reason::Came { .. }
+        | Reason::NobodyElse { .. }
+        | Reason::Blocked { .. }
+        | Reason::NobodyAble { .. }
+        | Reason::Starting => false,
     }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::agent::{Action, ExitCode, Outcome};
 use crate::cluster::event::Level;
 use crate::cluster::io::{ClientId, Command, OpId, PingOutcome, ProbeOutcome, RenewOutcome};
+use crate::cluster::placement::Reason;
 use crate::config::{
     Address, AgentName, Digests, Group, Guard as GuardConfig, Link, LinkId, Node as NodeConfig,
     Resource, ResourceId, Timeouts, Timing, Transport,
@@ -372,6 +373,21 @@ fn a_switchover_moves_the_group_and_it_stays() {
     assert_eq!(pair.holders(), [1], "{}", pair.story());
     pair.run(3000);
     assert_eq!(pair.holders(), [1], "{}", pair.story());
+}
+
+/// Whoever is lost is not told of as somebody who holds it still: the age is that of the hold that is seen.
+#[test]
+fn after_a_takeover_it_is_told_since_when() {
+    let mut pair = Pair::new();
+    pair.run(1000);
+    pair.dead.insert(0);
+    pair.run(3000);
+    let snapshot = pair.nodes[1].snapshot(pair.now);
+    let web = &snapshot.groups[0];
+    assert_eq!(web.holders.len(), 2, "{web:?}");
+    let came = |because: &str| because == "best able node (alpha is lost)";
+    assert!(matches!(&web.reason, Reason::Came { because } if came(because)), "{:?}", web.reason);
+    assert!(web.held.is_some_and(|held| held.as_secs() == 2), "{:?}", web.held);
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl Node {
                 Run::Claiming | Run::Starting | Run::Started | Run::Stopping | Run::Blocked => true,
                 Run::Unknown | Run::Stopped => false,
             };
-            something.then(|| (self.name(node), run, term))
+            something.then_some((node, run, term))
         });
         let holders: Vec<_> = holders.collect();
         let (level, weaker) = self.guard.level(&self.config, id);
@@ -170,9 +170,12 @@ impl Node {
         Some(GroupView {
             name: spec.name.clone(),
             held: self.held(&holders, now),
-            holders,
+            holders: holders
+                .into_iter()
+                .map(|(node, run, term)| (self.name(node), run, term))
+                .collect(),
             target: group.target.map(|node| self.name(node)),
-            reason: why_here(group),
+            reason: why_there(group),
             doubts: doubts.map(|(node, doubt)| (self.name(*node), doubt.clone())).collect(),
             level,
             weaker,
@@ -194,17 +197,29 @@ impl Node {
         })
     }
 
-    /// How old the term of the only holder is.
-    fn held(&self, holders: &[(String, Run, Term)], now: Instant) -> Option<Duration> {
-        let [(_, Run::Started, term)] = holders else { return None };
+    /// How old the term of the only holder is, among those that are heard.
+    fn held(&self, holders: &[(NodeId, Run, Term)], now: Instant) -> Option<Duration> {
+        let heard = |node: NodeId| {
+            node == self.config.me
+                || self.peer(node).is_some_and(|peer| match peer.standing {
+                    Standing::Up | Standing::Late => true,
+                    Standing::Unknown | Standing::Lost | Standing::Left | Standing::Dead { .. } => {
+                        false
+                    }
+                })
+        };
+        let mut holders = holders.iter().filter(|(node, _, _)| heard(*node));
+        let (Some((_, Run::Started, term)), None) = (holders.next(), holders.next()) else {
+            return None;
+        };
         self.unix_ms(now).checked_sub(term.0 >> 8).map(Duration::from_millis)
     }
 }
 
-/// Why a group is where it is: for one that merely stays here, why it came.
-fn why_here(group: &LocalGroup) -> Reason {
+/// Why a group is where it is: for one that merely stays there, why it came.
+fn why_there(group: &LocalGroup) -> Reason {
     match (&group.reason, &group.came) {
-        (Reason::StaysPut, Some(came)) if group.holds() => {
+        (Reason::StaysPut, Some((node, came))) if group.target == Some(*node) => {
             Reason::Came { because: came.to_string() }
         }
         (reason, _) => reason.clone(),
