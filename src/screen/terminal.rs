@@ -20,15 +20,15 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use ratatui::{DefaultTerminal, Terminal};
 
 use super::colour::Palette;
 use super::draw::draw;
 use super::model::Model;
 pub use modes::Guard;
-use modes::Modes;
+use modes::{Canvas, Modes};
 use signals::{Heard, Watch};
 
 /// Keys that were pressed and not taken yet; whoever types faster than is drawn waits.
@@ -56,7 +56,7 @@ enum Input {
 /// A terminal that is drawn on. It is as it was before when this value ends.
 #[derive(Debug)]
 pub struct Screen {
-    terminal: DefaultTerminal,
+    terminal: Terminal<CrosstermBackend<Canvas>>,
     modes: Arc<Modes>,
     inputs: Receiver<Input>,
     heard: Arc<Heard>,
@@ -80,7 +80,7 @@ impl Screen {
         let heard = Arc::new(Heard::default());
         let (tell, inputs) = mpsc::sync_channel(TYPED_AHEAD);
         let watch = Watch::block()?;
-        let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        let terminal = Terminal::new(CrosstermBackend::new(Canvas::new(&modes)))?;
         let screen = Self { terminal, modes, inputs, heard, palette };
         modes::give_back_on_panic(&screen.modes);
         // From here on this value gives it back.
@@ -100,13 +100,13 @@ impl Screen {
     /// # Errors
     /// If the terminal is gone, or was given back since another thread panicked.
     pub fn draw(&mut self, model: &Model, now: Duration) -> io::Result<()> {
-        if !self.modes.are_taken() {
-            self.modes.wait_for_panic();
-            return Err(io::Error::other("given back, since a part of this program failed"));
-        }
         let palette = self.palette;
         self.terminal.draw(|frame| draw(frame, model, now, palette))?;
-        Ok(())
+        if self.modes.are_taken() {
+            Ok(())
+        } else {
+            Err(io::Error::other("given back, since a part of this program failed"))
+        }
     }
 
     /// Waits for a key, for so long at most. Ctrl-Z stops the program meanwhile, as anywhere.

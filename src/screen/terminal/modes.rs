@@ -1,7 +1,7 @@
 //! The terminal's modes: taken for a screen, given back from wherever the end comes.
 
 use std::fs::File;
-use std::io::{self, stdout};
+use std::io::{self, Write, stdout};
 use std::os::fd::AsFd;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,15 +25,16 @@ pub(super) struct Modes {
     /// A way to it past stdout's lock, which a thread that cannot write may hold.
     terminal: File,
     taken: AtomicBool,
-    /// Held while a panic gives them back and is told.
-    panicking: Mutex<()>,
+    /// Held by whoever writes to it: a frame that is half out when a panic gives them back would hide the cursor again,
+    /// and whoever ended the program before the panic is told would lose its words.
+    turn: Mutex<()>,
 }
 
 impl Modes {
     /// Of the terminal on stdout, which is left as it is.
     pub(super) fn of_stdout() -> io::Result<Self> {
         let terminal = File::from(stdout().as_fd().try_clone_to_owned()?);
-        Ok(Self { terminal, taken: AtomicBool::new(false), panicking: Mutex::new(()) })
+        Ok(Self { terminal, taken: AtomicBool::new(false), turn: Mutex::new(()) })
     }
 
     /// Whether they are taken now.
@@ -41,19 +42,15 @@ impl Modes {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// Returns when no panic is being told: whoever ends the program before has lost its words.
-    pub(super) fn wait_for_panic(&self) {
-        drop(self.panic());
-    }
-
-    fn panic(&self) -> MutexGuard<'_, ()> {
+    fn turn(&self) -> MutexGuard<'_, ()> {
         // It protects nothing that could be left half done.
-        self.panicking.lock().unwrap_or_else(PoisonError::into_inner)
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes them: keys come one by one and are not shown, and there is a screen beside the ordinary one. Whoever is in
     /// the background is stopped here until it is not, as every program is.
     pub(super) fn take(&self) -> io::Result<()> {
+        let _turn = self.turn();
         enable_raw_mode()?;
         self.taken.store(true, Ordering::SeqCst);
         execute!(&self.terminal, EnterAlternateScreen)
@@ -65,8 +62,13 @@ impl Modes {
         self.take()
     }
 
-    /// Gives them back, once.
+    /// Gives them back, once. Returns when no panic is being told any more.
     pub(super) fn give_back(&self) {
+        let _turn = self.turn();
+        self.give_back_in_turn();
+    }
+
+    fn give_back_in_turn(&self) {
         if self.taken.swap(false, Ordering::SeqCst) {
             // A terminal that refuses is gone, and nobody looks at it.
             in_background_too(|| {
@@ -80,7 +82,7 @@ impl Modes {
     pub(super) fn give_back_at_once(&self) {
         let mut fds = [PollFd::new(self.terminal.as_fd(), PollFlags::POLLOUT)];
         if poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
-            self.give_back();
+            self.give_back_in_turn();
         } else if self.taken.swap(false, Ordering::SeqCst) {
             in_background_too(|| drop(disable_raw_mode()));
         }
@@ -91,10 +93,36 @@ impl Modes {
 pub(super) fn give_back_on_panic(modes: &Arc<Modes>) {
     let (modes, told) = (Arc::clone(modes), panic::take_hook());
     panic::set_hook(Box::new(move |info| {
-        let _panic = modes.panic();
-        modes.give_back();
+        let _turn = modes.turn();
+        modes.give_back_in_turn();
         told(info);
     }));
+}
+
+/// What is drawn. It reaches the terminal piece by piece as it is flushed, and as long as the modes are taken.
+#[derive(Debug)]
+pub(super) struct Canvas {
+    modes: Arc<Modes>,
+    piece: Vec<u8>,
+}
+
+impl Canvas {
+    /// On the terminal of these modes.
+    pub(super) fn new(modes: &Arc<Modes>) -> Self {
+        Self { modes: Arc::clone(modes), piece: Vec::new() }
+    }
+}
+
+impl Write for Canvas {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _turn = self.modes.turn();
+        let piece = std::mem::take(&mut self.piece);
+        if self.modes.are_taken() { (&self.modes.terminal).write_all(&piece) } else { Ok(()) }
+    }
 }
 
 /// Remembers how the terminal is, for a parent whose child draws on it.
