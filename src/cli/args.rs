@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use super::init::Service;
 use crate::agent::Action;
@@ -128,6 +128,14 @@ pub(super) enum Verb {
         #[command(flatten)]
         patience: Patience,
     },
+    /// Leave everything as it is on all nodes, whatever stops or falls silent (on), or look after it again (off)
+    Maintenance {
+        /// `on`: nothing is started, stopped, moved or monitored, and a daemon that ends leaves running what runs
+        #[arg(value_name = "on|off")]
+        switch: Switch,
+        #[command(flatten)]
+        patience: Patience,
+    },
     /// Vouch that a lost node runs nothing, so that its groups may be taken over
     ConfirmDead {
         /// The lost node, by its name in cluster.toml
@@ -148,6 +156,13 @@ pub(super) enum Verb {
     Demo(lab::demo::Args),
     #[command(flatten)]
     Lab(lab::Helper),
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Debug, Args)]

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Arguments, Verb};
+use args::{Arguments, Switch, Verb};
 use daemon::Daemon;
 use exit::{Exit, Failure};
 
@@ -92,6 +92,9 @@ fn perform(arguments: Arguments) -> Result<Exit, Failure> {
         }
         Verb::Standby { node, patience } => wish::standby(&mut connect()?, node, patience.timeout),
         Verb::Online { node, patience } => wish::online(&mut connect()?, node, patience.timeout),
+        Verb::Maintenance { switch, patience } => {
+            wish::maintenance(&mut connect()?, switch == Switch::On, patience.timeout)
+        }
         Verb::ConfirmDead { node, yes, patience } => {
             wish::confirm_dead(&mut connect()?, node, yes, patience.timeout)
         }

@@ -1,4 +1,4 @@
-//! `switchover`, `standby`, `online` and `confirm-dead`: ask the daemon, then watch until it has happened.
+//! `switchover`, `standby`, `online`, `maintenance` and `confirm-dead`: ask the daemon, then watch until it has happened.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::daemon::{Daemon, known_group, known_node};
 use super::exit::{Exit, Failure};
 use super::output;
+use super::status::waiting;
 use super::view::{self, Place};
 use super::wait::{Progress, wait};
 use crate::cluster::Span;
 use crate::cluster::io::Command;
 use crate::cluster::placement::{Reason, Unable};
-use crate::cluster::snapshot::{GroupView, NodeState, Snapshot};
+use crate::cluster::snapshot::{GroupView, NodeState, Snapshot, Wait};
 use crate::config::Section;
 
 /// What has to be seen before a command is done.
@@ -23,6 +24,8 @@ enum Goal {
     Standby { node: String },
     /// The node takes part.
     Online { node: String },
+    /// Maintenance is in force on every node, or over on all that are heard.
+    Maintenance { on: bool },
     /// The node counts as dead, and groups that have a place run there.
     Dead { node: String },
 }
@@ -106,6 +109,16 @@ pub(super) fn online(
     watch(daemon, &message, &Goal::Online { node }, patience)
 }
 
+/// Leave everything as it is, or look after it again.
+pub(super) fn maintenance(
+    daemon: &mut Daemon,
+    on: bool,
+    patience: Duration,
+) -> Result<Exit, Failure> {
+    let (message, _) = daemon.command(Command::Maintenance { on })?;
+    watch(daemon, &message, &Goal::Maintenance { on }, patience)
+}
+
 /// Vouch that a lost node runs nothing.
 pub(super) fn confirm_dead(
     daemon: &mut Daemon,
@@ -183,6 +196,7 @@ impl Goal {
                 Some(_) => Progress::Waiting(format!("{node} is still in standby")),
                 None => gone("node", node),
             },
+            Self::Maintenance { on } => maintained(now, *on),
             Self::Dead { node } => buried(now, node),
         }
     }
@@ -241,6 +255,27 @@ fn going_on(group: &GroupView, place: Place<'_>) -> String {
     }
 }
 
+fn maintained(now: &Snapshot, on: bool) -> Progress {
+    let Some(view) = now.maintenance.as_ref().filter(|view| view.on == on) else {
+        return match (on, &now.maintenance) {
+            (false, None) => Progress::Done("maintenance is over".to_owned()),
+            (false, Some(_)) => Progress::Waiting("maintenance is not over yet".to_owned()),
+            (true, _) => Progress::Failed("maintenance was ended meanwhile".to_owned()),
+        };
+    };
+    let mut waits = view.waits_for.iter();
+    let next = match on {
+        true => waits.next(),
+        // Whoever is not heard may not be for long: the daemon has said what that means.
+        false => waits.find(|(_, wait)| *wait != Wait::Silent),
+    };
+    match next {
+        Some((node, wait)) => Progress::Waiting(waiting(view, node, *wait)),
+        None if on => Progress::Done("maintenance is in force on every node".to_owned()),
+        None => Progress::Done("maintenance is over on every node that is heard".to_owned()),
+    }
+}
+
 fn standing_by(now: &Snapshot, node: &str) -> Progress {
     match view::node(now, node) {
         None => return gone("node", node),
@@ -275,6 +310,7 @@ fn standing_by(now: &Snapshot, node: &str) -> Progress {
                     | Reason::Failback
                     | Reason::Blocked { .. }
                     | Reason::NobodyAble { .. }
+                    | Reason::Maintenance { .. }
                     | Reason::Starting => Progress::Waiting(going_on(group, place)),
                 };
             }

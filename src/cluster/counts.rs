@@ -86,6 +86,9 @@ impl Counts {
             | Event::AddressConflict { .. }
             | Event::Wished { .. }
             | Event::Namesakes { .. }
+            | Event::Maintenance { .. }
+            | Event::LeftRunning { .. }
+            | Event::LeftAlone { .. }
             | Event::MoveGivenUp { .. }
             | Event::ConfigDiffers { .. }
             | Event::PeerKey { .. }

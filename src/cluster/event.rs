@@ -299,6 +299,23 @@ pub enum Event {
         #[serde(default)]
         on: Option<String>,
     },
+    /// What an operator wished of maintenance is agreed: every node has it on its disk.
+    Maintenance {
+        /// It is in force, or over.
+        on: bool,
+    },
+    /// The daemon ends in maintenance, and leaves these groups running.
+    LeftRunning {
+        /// Which.
+        groups: Vec<String>,
+    },
+    /// A group is found in maintenance that is not this node's, or not whole: it is left alone until that is over.
+    LeftAlone {
+        /// The group.
+        group: String,
+        /// Resources that were found running.
+        resources: Vec<String>,
+    },
     /// An operator's move ends before it was made: the node that should have taken the group is down.
     MoveGivenUp {
         /// The group.

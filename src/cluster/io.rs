@@ -127,8 +127,10 @@ pub enum Input {
     },
     /// The daemon was told to end (SIGTERM).
     Shutdown,
-    /// A write of [`Output::Remember`] came to an end; `None`: it is on disk.
+    /// A write of [`Output::Remember`] came to an end, or the disk fails or works again.
     Remembered {
+        /// The newest that is on disk; zero: none of this life is.
+        newest: u64,
         /// What went wrong.
         error: Option<String>,
     },
@@ -197,8 +199,8 @@ pub enum Output {
         op: OpId,
         /// The resource that has it.
         resource: ResourceId,
-        /// For how long (whole seconds).
-        lease: Duration,
+        /// For how long (whole seconds); `None`: until somebody removes it.
+        lease: Option<Duration>,
         /// The right to hold it ends then: tested again where the effect is.
         not_after: Instant,
     },
@@ -223,8 +225,13 @@ pub enum Output {
     },
     /// Log it, and keep it in the history.
     Emit(Event),
-    /// Keep this on disk, off the loop; answered by [`Input::Remembered`].
-    Remember(Memory),
+    /// Keep this on disk, off the loop; answered by [`Input::Remembered`]. One that waits gives way to a newer one.
+    Remember {
+        /// Rises with each, from 1.
+        number: u64,
+        /// What is to be kept.
+        memory: Memory,
+    },
     /// The last output: nothing runs here any more, peers know it, the daemon ends.
     Exit,
 }
@@ -338,6 +345,18 @@ pub struct Memory {
     /// The operator's wishes.
     #[serde(default)]
     pub wishes: Vec<Wish>,
+    /// What all nodes were known to keep to of maintenance.
+    #[serde(default)]
+    pub agreed: Option<Agreed>,
+}
+
+/// A wish for maintenance, or for its end, that every node has on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    /// Stamp of the wish.
+    pub stamp: u64,
+    /// Digest of the nodes that it was agreed with.
+    pub nodes: u32,
 }
 
 /// What an operator may ask of the core.
@@ -360,6 +379,11 @@ pub enum Command {
         group: String,
         /// Where to.
         to: Option<String>,
+    },
+    /// Nothing is started, stopped or moved on any node, or things are looked after again.
+    Maintenance {
+        /// Which of the two.
+        on: bool,
     },
     /// The operator vouches that a lost node runs nothing.
     ConfirmDead {

@@ -44,6 +44,11 @@ pub enum Reason {
         /// All of them.
         nodes: Vec<(String, Unable)>,
     },
+    /// Nothing moves: the cluster is in maintenance.
+    Maintenance {
+        /// Who asked for it.
+        author: String,
+    },
     /// This node has not looked round yet.
     Starting,
 }
@@ -166,6 +171,18 @@ pub fn place(view: &View<'_>) -> Place {
         }
         (None, None) => nowhere(nodes),
     }
+}
+
+/// Where a group is left in maintenance: where it runs, or is about to; where nobody does, where it belonged before.
+#[must_use]
+pub fn leave(view: &View<'_>, former: Option<usize>, author: &str) -> Place {
+    let at = |runs: &[Run]| {
+        view.candidates.iter().position(|node| runs.contains(&node.run) && is_heard(node))
+    };
+    let candidate = at(&[Run::Started, Run::Starting, Run::Blocked])
+        .or_else(|| at(&[Run::Claiming]))
+        .or(former);
+    Place { candidate, reason: Reason::Maintenance { author: author.to_owned() } }
 }
 
 /// Whether a node runs a group, is about to, or has not ended it yet.

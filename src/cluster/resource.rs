@@ -67,7 +67,9 @@ pub(super) struct LocalResource {
     /// Its agent could not be executed when it was tried last.
     pub(super) no_agent: bool,
     next_look: Instant,
-    renewal: Option<OpId>,
+    renewal: Option<(OpId, Lifetime)>,
+    /// How long the kernel keeps its address, where it may be here; `None`: not known.
+    lifetime: Option<Lifetime>,
     next_renewal: Instant,
     announced: usize,
     next_announcement: Instant,
@@ -77,9 +79,20 @@ pub(super) struct LocalResource {
     defended: Option<Instant>,
 }
 
+/// How long the kernel keeps an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// For a lease that has to be renewed.
+    Leased,
+    /// Until somebody removes it: in maintenance.
+    Endless,
+}
+
 /// What an address needs: how long the kernel keeps it, until when it may be held, how early it may be renewed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LeaseTerms {
+    pub(super) lifetime: Lifetime,
+    /// Of a lease.
     pub(super) length: Duration,
     pub(super) not_after: Instant,
     pub(super) leeway: Duration,
@@ -97,6 +110,7 @@ impl LocalResource {
             no_agent: false,
             next_look: Instant::ZERO,
             renewal: None,
+            lifetime: Some(Lifetime::Leased),
             next_renewal: Instant::ZERO,
             announced: 0,
             next_announcement: Instant::ZERO,
@@ -171,6 +185,12 @@ impl LocalResource {
             Doing::Starting(self.agent(spec, Action::Start, term, Some((bound, lease)), out));
         self.cancelled = false;
         self.dropped = false;
+        self.lifetime = Some(Lifetime::Leased);
+    }
+
+    /// It was looked at for the first time: how long the kernel keeps an address that is there nobody knows.
+    pub(super) fn found(&mut self) {
+        self.lifetime = None;
     }
 
     /// Bring it nearer to being stopped. Whether it is.
@@ -260,9 +280,57 @@ impl LocalResource {
         self.next_renewal = now;
     }
 
-    /// A renewal's answer came.
-    pub(super) fn renewed(&mut self) {
-        self.renewal = None;
+    /// A renewal's answer came; `done`: the address is here, and has the lifetime that was asked for.
+    pub(super) fn renewed(&mut self, done: bool) {
+        let asked = self.renewal.take().map(|(_, lifetime)| lifetime);
+        if done {
+            self.lifetime = asked;
+        }
+    }
+
+    /// Whether an address of it would be gone by itself if this daemon died.
+    pub(super) fn is_leased(&self, spec: &Resource) -> bool {
+        spec.address.is_none() || !self.may_run() || self.lifetime == Some(Lifetime::Leased)
+    }
+
+    /// Whether an address of it that runs here stays if this daemon ends.
+    pub(super) fn is_endless(&self, spec: &Resource) -> bool {
+        spec.address.is_none()
+            || self.doing != Doing::Started
+            || self.lifetime == Some(Lifetime::Endless)
+    }
+
+    /// Look at it as if nothing were known of it.
+    pub(super) fn forget(&mut self) {
+        if !matches!(self.doing, Doing::Unknown(Some(_))) {
+            self.doing = Doing::Unknown(None);
+        }
+    }
+
+    /// Keep its address here: renew its lease, or see that it needs none.
+    pub(super) fn renew(
+        &mut self,
+        now: Instant,
+        spec: &Resource,
+        LeaseTerms { lifetime, length, not_after, leeway }: LeaseTerms,
+        out: &mut Outbox,
+    ) {
+        let idle = self.doing == Doing::Started && spec.address.is_some() && self.renewal.is_none();
+        let done = lifetime == Lifetime::Endless && self.lifetime == Some(Lifetime::Endless);
+        if !idle || done || now + leeway < self.next_renewal {
+            return;
+        }
+        self.next_renewal = now + length / 2;
+        let resource = self.id;
+        let lease = match lifetime {
+            Lifetime::Leased => Some(length),
+            Lifetime::Endless => {
+                self.lifetime = None;
+                None
+            }
+        };
+        let renew = |op| Output::RenewAddress { op, resource, lease, not_after };
+        self.renewal = Some((out.ask(Asked::Renew { resource }, renew), lifetime));
     }
 
     /// What a running resource needs now and then: monitor, renewal, announcements.
@@ -287,14 +355,8 @@ impl LocalResource {
         if spec.address.is_none() {
             return;
         }
-        if let Some(LeaseTerms { length, not_after, leeway }) = lease
-            && self.renewal.is_none()
-            && now + leeway >= self.next_renewal
-        {
-            self.next_renewal = now + length / 2;
-            let resource = self.id;
-            let renew = |op| Output::RenewAddress { op, resource, lease: length, not_after };
-            self.renewal = Some(out.ask(Asked::Renew { resource }, renew));
+        if let Some(terms) = lease {
+            self.renew(now, spec, terms, out);
         }
         if now >= self.next_announcement {
             out.push(Output::Announce { resource: self.id });
@@ -323,6 +385,13 @@ impl LocalResource {
             | Doing::Failed
             | Doing::Stopping(_) => None,
         }
+    }
+
+    /// When [`renew`](Self::renew) has something to do next, where nothing else is to be done.
+    pub(super) fn next_renewal(&self, spec: &Resource, wanted: Lifetime) -> Option<Instant> {
+        let done = wanted == Lifetime::Endless && self.lifetime == Some(Lifetime::Endless);
+        let idle = self.doing == Doing::Started && spec.address.is_some() && self.renewal.is_none();
+        (idle && !done).then_some(self.next_renewal)
     }
 
     /// When a blocked one is to be looked at next.

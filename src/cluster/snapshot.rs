@@ -46,10 +46,40 @@ pub struct Snapshot {
     pub refused: BTreeMap<Reject, u64>,
     /// How long ago the newest of each came.
     pub refused_ago: BTreeMap<Reject, Duration>,
+    /// Maintenance, or what is left of it.
+    #[serde(default)]
+    pub maintenance: Option<MaintenanceView>,
     /// What could not be written to disk.
     pub disk: Option<String>,
     /// How often things happened since the daemon's start.
     pub counts: Counts,
+}
+
+/// Maintenance, as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceView {
+    /// It was asked for; otherwise its end was, and not every node knows.
+    pub on: bool,
+    /// Who asked.
+    pub author: String,
+    /// Every node has it on its disk.
+    pub in_force: bool,
+    /// Nodes that have not said so, or do not know yet that all did, and why, as far as is known here.
+    pub waits_for: Vec<(String, Wait)>,
+}
+
+/// What keeps a node from saying that it keeps to a wish for maintenance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// It is not heard.
+    Silent,
+    /// It is heard, and has not said so (yet).
+    Word,
+    /// It is not on this node's disk (yet).
+    Disk,
+    /// Something is still being started, stopped, looked at or renewed here.
+    Groups,
 }
 
 /// A node, as this one sees it.

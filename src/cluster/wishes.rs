@@ -10,13 +10,23 @@ use crate::wire::{
 enum Key {
     Standby(NodeTag),
     Location(GroupTag),
+    Maintenance,
 }
 
 fn key(subject: &WishSubject) -> Key {
     match subject {
         WishSubject::Standby { node, .. } => Key::Standby(*node),
         WishSubject::Location { group, .. } => Key::Location(*group),
+        WishSubject::Maintenance { .. } => Key::Maintenance,
     }
+}
+
+/// A wish for maintenance, or for its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MaintenanceWish<'a> {
+    pub(super) stamp: u64,
+    pub(super) on: bool,
+    pub(super) author: &'a str,
 }
 
 /// All wishes that are known.
@@ -65,7 +75,9 @@ impl Wishes {
         let wish = self.known.get(&Key::Standby(node))?;
         match wish.subject {
             WishSubject::Standby { standby: true, .. } => Some(&wish.author),
-            WishSubject::Standby { standby: false, .. } | WishSubject::Location { .. } => None,
+            WishSubject::Standby { standby: false, .. }
+            | WishSubject::Location { .. }
+            | WishSubject::Maintenance { .. } => None,
         }
     }
 
@@ -74,7 +86,20 @@ impl Wishes {
         let wish = self.known.get(&Key::Location(group))?;
         match wish.subject {
             WishSubject::Location { node: Some(node), .. } => Some((node, &wish.author)),
-            WishSubject::Location { node: None, .. } | WishSubject::Standby { .. } => None,
+            WishSubject::Location { node: None, .. }
+            | WishSubject::Standby { .. }
+            | WishSubject::Maintenance { .. } => None,
+        }
+    }
+
+    /// The newest wish for maintenance, or for its end, and who had it.
+    pub(super) fn maintenance(&self) -> Option<MaintenanceWish<'_>> {
+        let wish = self.known.get(&Key::Maintenance)?;
+        match wish.subject {
+            WishSubject::Maintenance { on } => {
+                Some(MaintenanceWish { stamp: wish.stamp, on, author: &wish.author })
+            }
+            WishSubject::Standby { .. } | WishSubject::Location { .. } => None,
         }
     }
 
@@ -138,7 +163,7 @@ mod tests {
         told.extend(wishes.page());
         told.sort_by_key(|wish| match wish.subject {
             WishSubject::Standby { node, .. } => node,
-            WishSubject::Location { .. } => NodeTag(0),
+            WishSubject::Location { .. } | WishSubject::Maintenance { .. } => NodeTag(0),
         });
         told.dedup();
         assert_eq!(told.len(), 6);

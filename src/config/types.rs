@@ -373,6 +373,7 @@ impl Config {
     pub fn knows(&self, subject: &WishSubject) -> bool {
         match subject {
             WishSubject::Standby { node, .. } => self.node_by_tag(*node).is_some(),
+            WishSubject::Maintenance { .. } => true,
             WishSubject::Location { group, .. } => self.group_by_tag(*group).is_some(),
         }
     }

@@ -113,7 +113,7 @@ fn of_kind(kind: String, sentence: String, more: Parts) -> Parts {
 #[must_use]
 pub fn reason(reason: &Reason) -> Parts {
     let more = match reason {
-        Reason::Wished { author } => parts! { author: author },
+        Reason::Wished { author } | Reason::Maintenance { author } => parts! { author: author },
         Reason::Came { because } => parts! { because: because },
         Reason::BestAble { instead_of } => parts! { instead_of: unable(instead_of) },
         Reason::NobodyElse { because } => parts! { because: kind(because) },
@@ -140,6 +140,7 @@ pub fn doubt(peer: &str, doubt: &Doubt) -> Parts {
         Doubt::NoConsent
         | Doubt::RunsThere
         | Doubt::StopFailed
+        | Doubt::Maintenance
         | Doubt::Namesakes
         | Doubt::JustPaused => Parts::new(),
         Doubt::GuardDiffers { section } => parts! { section: section.to_string() },

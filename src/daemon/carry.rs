@@ -46,7 +46,7 @@ impl EventLoop {
                 self.news_untold = true;
                 self.store.append(Record::new(self.clock.unix_ms(), event));
             }
-            Output::Remember(memory) => self.store.remember(memory),
+            Output::Remember { number, memory } => self.store.remember(number, memory),
             Output::Exit => self.exiting = true,
         }
     }
@@ -104,7 +104,13 @@ impl EventLoop {
         self.executor.run(Request { op, path, action, environment, timeout, not_after });
     }
 
-    fn renew(&mut self, op: OpId, resource: ResourceId, lease: Duration, not_after: Instant) {
+    fn renew(
+        &mut self,
+        op: OpId,
+        resource: ResourceId,
+        lease: Option<Duration>,
+        not_after: Instant,
+    ) {
         let clock = self.clock;
         let outcome = match self.address_of(resource) {
             Some(address) => {

@@ -109,7 +109,12 @@ pub fn summary(snapshot: &Snapshot) -> String {
         };
         Some(format!("{} {state}", node.name))
     });
-    let mut all: Vec<String> = peers.chain(groups).collect();
+    let maintenance = snapshot.maintenance.as_ref().map(|view| match (view.on, view.in_force) {
+        (true, true) => "in maintenance".to_owned(),
+        (true, false) => "maintenance is not in force yet".to_owned(),
+        (false, _) => "not every node knows that maintenance is over".to_owned(),
+    });
+    let mut all: Vec<String> = maintenance.into_iter().chain(peers).chain(groups).collect();
     let more = all.len().saturating_sub(NAMED);
     all.truncate(NAMED);
     if more > 0 {

@@ -55,7 +55,9 @@ pub struct Store {
     /// A memory is on its way to the disk.
     writing: bool,
     /// The newest memory that has to wait for that.
-    waiting: Option<Memory>,
+    waiting: Option<(u64, Memory)>,
+    /// Number of the newest memory that is on disk.
+    newest: u64,
     state_error: Option<String>,
     history_error: Option<String>,
     /// What [`Store::next`] told last.
@@ -122,6 +124,7 @@ impl Store {
             queued: 0,
             writing: false,
             waiting: None,
+            newest: 0,
             state_error: None,
             history_error: None,
             told: None,
@@ -132,12 +135,12 @@ impl Store {
     }
 
     /// Has this written, in place of what is still waiting to be: the newest counts.
-    pub fn remember(&mut self, memory: Memory) {
+    pub fn remember(&mut self, number: u64, memory: Memory) {
         if self.writing {
-            self.waiting = Some(memory);
+            self.waiting = Some((number, memory));
         } else {
             self.writing = true;
-            self.give(Job::Remember(memory));
+            self.give(Job::Remember(number, memory));
         }
     }
 
@@ -218,10 +221,13 @@ impl Store {
     /// Takes an answer. True: the newest memory was written, or could not be.
     fn take(&mut self, done: Done) -> bool {
         match done {
-            Done::Remembered(result) => {
+            Done::Remembered(number, result) => {
+                if result.is_ok() {
+                    self.newest = self.newest.max(number);
+                }
                 self.state_error = result.err();
-                if let Some(memory) = self.waiting.take() {
-                    self.give(Job::Remember(memory));
+                if let Some((number, memory)) = self.waiting.take() {
+                    self.give(Job::Remember(number, memory));
                     return false;
                 }
                 mem::take(&mut self.writing)
@@ -244,7 +250,7 @@ impl Store {
 
     fn tell(&mut self) -> Input {
         self.told = self.error().cloned();
-        Input::Remembered { error: self.told.clone() }
+        Input::Remembered { newest: self.newest, error: self.told.clone() }
     }
 }
 

@@ -150,6 +150,7 @@ fn refuses(own: &Snapshot, group: &str) -> bool {
         | Doubt::Unwitnessed { .. }
         | Doubt::StopFailed
         | Doubt::GuardDiffers { .. }
+        | Doubt::Maintenance
         | Doubt::Namesakes => true,
         Doubt::NoConsent
         | Doubt::RunsThere

@@ -165,6 +165,12 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
         Event::ConfigDiffers { sections, .. } if !sections.is_empty() => {
             one("configurations differ".to_owned())
         }
+        Event::Maintenance { on: true } => one("maintenance is in force".to_owned()),
+        Event::Maintenance { on: false } => one("maintenance is over".to_owned()),
+        Event::LeftRunning { groups } => {
+            one(format!("{node} leaves {} running", groups.join(", ")))
+        }
+        Event::LeftAlone { group, .. } => one(format!("{node} leaves {group} alone")),
         Event::MoveGivenUp { group, to } => one(format!("{to} is down: {group} stays")),
         Event::Namesakes { node, lives: true, .. } => one(format!("two machines run as {node}")),
         Event::AgentRemarked { resource, remark: Some(remark), .. } => {
@@ -237,6 +243,7 @@ fn doubt_clause(node: &str, peer: &str, why: &Doubt) -> String {
         Doubt::RunsThere => format!("{peer} runs it"),
         Doubt::NotLostYet { .. } => format!("{peer} is not lost yet"),
         Doubt::Probing { address, .. } => format!("{address} is being asked"),
+        Doubt::Maintenance => format!("{peer} was in maintenance"),
         Doubt::Namesakes => format!("two machines run as {peer}"),
         Doubt::JustPaused => format!("{node} stood still before"),
     }
@@ -274,6 +281,7 @@ fn placed_clauses(group: &str, to: Option<&str>, reason: &Reason) -> Vec<String>
             | Reason::Failback
             | Reason::NobodyElse { .. }
             | Reason::Blocked { .. }
+            | Reason::Maintenance { .. }
             | Reason::Starting,
             _,
         ) => Vec::new(),

@@ -92,12 +92,14 @@ numbers! {
 
 const STANDBY: u8 = 0;
 const LOCATION: u8 = 1;
+const MAINTENANCE: u8 = 2;
 
 impl Encode for WishSubject {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         match self {
             Self::Standby { node, standby } => (STANDBY, *node, *standby).encode(encoder),
             Self::Location { group, node } => (LOCATION, *group, *node).encode(encoder),
+            Self::Maintenance { on } => (MAINTENANCE, *on).encode(encoder),
         }
     }
 }
@@ -113,6 +115,7 @@ impl<Context> Decode<Context> for WishSubject {
                 group: Decode::decode(decoder)?,
                 node: Decode::decode(decoder)?,
             }),
+            MAINTENANCE => Ok(Self::Maintenance { on: Decode::decode(decoder)? }),
             _ => Err(DecodeError::Other("no such WishSubject")),
         }
     }

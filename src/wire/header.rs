@@ -27,11 +27,12 @@
 //!        | heard: incarnation 8, sequence 8, hold 4, links 1 | answer: nonce 8 | each candidate: incarnation 8, nonce 8
 //! guard record: kind 1 | length 2 | value
 //!        kind 1, ping nodes: 0 silent, 1 answers, 2 unanswered, 3 returning
+//!        kind 2, maintenance: stamp 8, then 0 over, 1 noted, 2 in force
 //! ```
 
 use super::{
-    Candidate, ClusterTag, Echo, Flags, GuardRecord, Header, Heard, Incarnation, NodeTag, Nonce,
-    PingSight, Sequence,
+    Candidate, ClusterTag, Echo, Flags, GuardRecord, Header, Heard, Incarnation, MaintenanceState,
+    MaintenanceWord, NodeTag, Nonce, PingSight, Sequence,
 };
 
 /// The first bytes of every datagram. Another layout of the header gets another magic.
@@ -48,6 +49,7 @@ const PART_HEARD: u8 = 1;
 const PART_ANSWER: u8 = 2;
 
 const RECORD_PING: u8 = 1;
+const RECORD_MAINTENANCE: u8 = 2;
 
 /// What must be known before the tag can be verified. The only thing that is read of a stranger's datagram.
 #[derive(Debug, Clone, Copy)]
@@ -182,15 +184,24 @@ fn write_echo(echo: &Echo, out: &mut Vec<u8>) -> Result<(), Unwritable> {
 }
 
 fn write_record(record: &GuardRecord, out: &mut Vec<u8>) -> Result<(), Unwritable> {
-    let (kind, value) = match record {
-        GuardRecord::Ping(PingSight::Silent) => (RECORD_PING, 0_u8),
-        GuardRecord::Ping(PingSight::Answers) => (RECORD_PING, 1),
-        GuardRecord::Ping(PingSight::Unanswered) => (RECORD_PING, 2),
-        GuardRecord::Ping(PingSight::Returning) => (RECORD_PING, 3),
+    let (kind, stamp, value) = match record {
+        GuardRecord::Ping(PingSight::Silent) => (RECORD_PING, None, 0_u8),
+        GuardRecord::Ping(PingSight::Answers) => (RECORD_PING, None, 1),
+        GuardRecord::Ping(PingSight::Unanswered) => (RECORD_PING, None, 2),
+        GuardRecord::Ping(PingSight::Returning) => (RECORD_PING, None, 3),
+        GuardRecord::Maintenance(MaintenanceWord { stamp, state }) => {
+            let state = match state {
+                MaintenanceState::Over => 0,
+                MaintenanceState::Noted => 1,
+                MaintenanceState::InForce => 2,
+            };
+            (RECORD_MAINTENANCE, Some(*stamp), state)
+        }
         GuardRecord::Unknown { .. } => return Err(Unwritable::UnknownRecord),
     };
     out.push(kind);
-    out.extend(1_u16.to_be_bytes());
+    out.extend(if stamp.is_some() { 9_u16 } else { 1 }.to_be_bytes());
+    out.extend(stamp.map(u64::to_be_bytes).into_iter().flatten());
     out.push(value);
     Ok(())
 }
@@ -272,6 +283,18 @@ impl<'a> Reader<'a> {
             (RECORD_PING, [2]) => Some(GuardRecord::Ping(PingSight::Unanswered)),
             (RECORD_PING, [3]) => Some(GuardRecord::Ping(PingSight::Returning)),
             (RECORD_PING, _) => None,
+            (RECORD_MAINTENANCE, value) => {
+                let mut reader = Reader(value);
+                let (stamp, state) = (reader.u64()?, reader.u8()?);
+                let state = match state {
+                    0 => MaintenanceState::Over,
+                    1 => MaintenanceState::Noted,
+                    2 => MaintenanceState::InForce,
+                    _ => return None,
+                };
+                let word = MaintenanceWord { stamp, state };
+                reader.0.is_empty().then_some(GuardRecord::Maintenance(word))
+            }
             (kind, _) => Some(GuardRecord::Unknown { kind }),
         }
     }

@@ -178,6 +178,8 @@ pub const MAX_CANDIDATES: usize = 2;
 pub enum GuardRecord {
     /// What the sender sees of the ping nodes.
     Ping(PingSight),
+    /// What the sender keeps to of maintenance, once that is on its disk.
+    Maintenance(MaintenanceWord),
     /// A kind that this version does not know. Kept out of every decision.
     Unknown {
         /// Its kind.
@@ -196,6 +198,28 @@ pub enum PingSight {
     Silent,
     /// One answers again, but not for long enough to rely on it.
     Returning,
+}
+
+/// Which wish for maintenance, or for its end, a node keeps to. Here and not in the body: whoever is upgraded in
+/// maintenance has to be understood by the version before and the one after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceWord {
+    /// Stamp of the wish. At most [`MAX_STAMP`].
+    pub stamp: u64,
+    /// What that comes to.
+    pub state: MaintenanceState,
+}
+
+/// What a node makes of the newest wish for maintenance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaintenanceState {
+    /// It is over: the sender keeps nothing that it would not keep without it.
+    Over,
+    /// The sender takes nothing, and does not yet know that all others do not.
+    Noted,
+    /// All others said so too: the sender leaves what it runs alone, whatever it hears.
+    InForce,
 }
 
 /// The versioned part.
@@ -330,5 +354,10 @@ pub enum WishSubject {
         group: GroupTag,
         /// Where. `None` takes the wish back.
         node: Option<NodeTag>,
+    },
+    /// Nothing is started, stopped or moved on any node.
+    Maintenance {
+        /// So, or no longer.
+        on: bool,
     },
 }

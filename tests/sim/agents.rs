@@ -216,7 +216,7 @@ impl World {
                     } else {
                         let was_there = self.machine(to.node).state(resource).runs;
                         self.make_true(to.node, resource, true, "put back");
-                        self.keep_until(to.node, resource, Some(lease));
+                        self.keep_until(to.node, resource, lease);
                         if was_there { RenewOutcome::Kept } else { RenewOutcome::PutBack }
                     };
                 Input::AddressRenewed { op, outcome }
@@ -233,10 +233,11 @@ impl World {
 
     /// The kernel will remove an address after this time: never early, and up to a third of a second late (measured).
     fn keep_until(&mut self, node: NodeId, resource: ResourceId, lease: Option<Duration>) {
-        let Some(lease) = lease else { return };
         let state = self.machine_mut(node).state_mut(resource);
         state.lease += 1;
         let number = state.lease;
+        // Without a lease it stays until somebody removes it.
+        let Some(lease) = lease else { return };
         let late = self.rng.millis(10, 330);
         self.after(lease + late, Happening::Expire { node, resource, lease: number });
     }

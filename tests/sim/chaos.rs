@@ -190,10 +190,11 @@ impl World {
             }
             Fault::DiskLost => {
                 let node = self.any_node();
-                if self.options.disk_trouble {
+                let loses = self.options.disk_trouble && !self.options.maintenance;
+                if loses {
                     self.lose_disk(node);
                 }
-                self.options.disk_trouble
+                loses
             }
             Fault::WallStep => {
                 let node = self.any_node();
@@ -334,10 +335,13 @@ impl World {
             self.configs[0].groups.iter().map(|group| group.name.clone()).collect();
         let group = self.chaos.pick(&groups).clone();
         let to = self.chaos.chance(600).then(|| name.clone());
-        let command = match self.chaos.below(10) {
+        let command = match self.chaos.below(if self.options.maintenance { 15 } else { 10 }) {
             0..5 => Command::Switchover { group, to },
             5..7 => Command::Standby { node: Some(name) },
             7..9 => Command::Online { node: Some(name) },
+            _ if self.options.maintenance && self.chaos.chance(800) => {
+                Command::Maintenance { on: self.chaos.chance(600) }
+            }
             _ if !self.machine(other).on => Command::ConfirmDead { node: name },
             _ => return false,
         };

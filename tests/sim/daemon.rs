@@ -45,6 +45,8 @@ pub struct Life {
     restless: u32,
     /// Until when earlier writes keep the disk busy.
     disk_busy: Moment,
+    /// Number of the newest memory that is on the disk.
+    written: u64,
     pub ledger: Ledger,
     /// When each of its newest datagrams was sent.
     pub sent: VecDeque<(Sequence, Moment)>,
@@ -58,6 +60,9 @@ const SENT: usize = 4096;
 
 /// Outputs of one input: heartbeats on every link to every node in pages, a few requests and events for each resource.
 const OUTPUTS: usize = 400;
+
+/// When a write that failed is tried again.
+const WRITE_AGAIN: Duration = Duration::from_secs(2);
 
 /// Turns in a row that the core may want at once.
 const RESTLESS: u32 = 200;
@@ -102,6 +107,7 @@ impl World {
             wake: None,
             restless: 0,
             disk_busy: now,
+            written: 0,
             ledger: Ledger::default(),
             sent: VecDeque::new(),
         });
@@ -258,15 +264,14 @@ impl World {
                 self.after(soon, Happening::Netlink { to, op, job: Job::Drop { resource } });
             }
             Output::Announce { resource } => self.announce(to.node, resource),
-            Output::Remember(memory) => {
-                let fails = self.network.is_broken(Broken::Disk { node: to.node });
+            Output::Remember { number, memory } => {
                 let wait = self.rng.millis(1, 20);
                 let now = self.now;
                 let Some(life) = self.life_mut(to) else { return };
                 // One after the other, so that an older memory never overwrites a newer one.
                 life.disk_busy = now.max(life.disk_busy) + wait;
                 let when = life.disk_busy;
-                self.at(when, Happening::Written { to, memory: Box::new(memory), fails });
+                self.at(when, Happening::Written { to, number, memory: Box::new(memory) });
             }
             Output::Reply { .. } | Output::Emit(_) => {}
             Output::Exit => {
@@ -277,18 +282,24 @@ impl World {
         }
     }
 
-    /// A write to the disk comes to an end: whole or not at all.
-    pub fn written(&mut self, to: Who, memory: Memory, fails: bool) {
-        if self.life(to).is_none() {
-            return;
+    /// A write to the disk comes to an end: whole or not at all. What could not be written is tried again, unless there
+    /// is something newer.
+    pub fn written(&mut self, to: Who, number: u64, memory: Memory) {
+        let fails = self.network.is_broken(Broken::Disk { node: to.node });
+        let Some(life) = self.life_mut(to).filter(|life| life.written < number) else { return };
+        if !fails {
+            life.written = number;
         }
+        let newest = life.written;
         if fails {
             self.tally.count("write refused");
+            let memory = Box::new(memory);
+            self.after(WRITE_AGAIN, Happening::Written { to, number, memory });
         } else {
             self.machine_mut(to.node).disk = memory;
         }
         let error = fails.then(|| "no space left on device".to_owned());
-        self.arrive(to, Input::Remembered { error });
+        self.arrive(to, Input::Remembered { newest, error });
     }
 }
 
@@ -311,7 +322,7 @@ pub fn words(output: &Output) -> Option<(OpId, String)> {
         | Output::Announce { .. }
         | Output::Reply { .. }
         | Output::Emit(_)
-        | Output::Remember(_)
+        | Output::Remember { .. }
         | Output::Exit => None,
     }
 }

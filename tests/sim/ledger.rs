@@ -184,7 +184,7 @@ impl World {
             Output::Emit(event) => self.note_event(to, event),
             Output::KillAgent { .. }
             | Output::Announce { .. }
-            | Output::Remember(_)
+            | Output::Remember { .. }
             | Output::Exit => {}
         }
     }
@@ -334,6 +334,10 @@ fn event_name(event: &Event) -> &'static str {
         Event::MonitorSlow { .. } => "monitor slow",
         Event::DiskChanged { .. } => "disk changed",
         Event::ClockOffset { .. } => "clock told of",
+        Event::Maintenance { on: true } => "maintenance in force",
+        Event::Maintenance { on: false } => "maintenance over",
+        Event::LeftRunning { .. } => "left running",
+        Event::LeftAlone { .. } => "left alone",
         Event::GroupStopping { because, .. } => match because {
             lubdub::cluster::event::StopReason::Isolated { .. } => "holder let go",
             _ => "group stopping",

@@ -113,14 +113,14 @@ impl World {
         any
     }
 
-    /// A machine without power whose last word was that a stop had failed: only an operator can say that it is dead (P6).
+    /// A machine without power whose last word was that a stop had failed, or that it was in maintenance: only an operator can say that it is dead (P6).
     fn confirm_blocked_dead(&mut self) {
         for node in self.nodes() {
             let Some(life) = &self.machine(node).life else { continue };
             let snapshot = life.door.snapshot(life.clock.read(self.now));
             let doubts = snapshot.groups.iter().flat_map(|group| &group.doubts);
             let failed = doubts
-                .filter(|(_, doubt)| *doubt == Doubt::StopFailed)
+                .filter(|(_, doubt)| matches!(doubt, Doubt::StopFailed | Doubt::Maintenance))
                 .map(|(peer, _)| peer.clone());
             for peer in failed.collect::<Vec<_>>() {
                 let off = self.node_named(&peer).is_some_and(|peer| !self.machine(peer).on);
@@ -145,6 +145,19 @@ impl World {
                 blocked.map(move |(index, _)| ResourceId { group, index })
             })
             .collect()
+    }
+
+    /// An operator ends maintenance, wherever status shows it.
+    fn end_maintenance(&mut self) {
+        for node in self.nodes() {
+            let on = self.machine(node).life.as_ref().is_some_and(|life| {
+                let snapshot = life.door.snapshot(life.clock.read(self.now));
+                snapshot.maintenance.is_some_and(|view| view.on)
+            });
+            if on {
+                self.command(node, Command::Maintenance { on: false });
+            }
+        }
     }
 
     /// Operators take back every standby, that of a daemon which was not there when it was asked to as well.
@@ -205,6 +218,7 @@ impl World {
         loop {
             self.run_until(self.now + Duration::from_millis(20))?;
             self.confirm_blocked_dead();
+            self.end_maintenance();
             self.all_online();
             let blocked = self.end_blocked().then(|| "something is blocked".to_owned());
             bound = bound.max(self.quiet_until);

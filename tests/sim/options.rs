@@ -56,6 +56,9 @@ pub struct Options {
     pub wall_steps: bool,
     /// Disks refuse writes or are lost now and then.
     pub disk_trouble: bool,
+    /// Operators put the cluster in maintenance now and then. No disk is lost then: a node that forgets what it promised
+    /// is what no rule among nodes can mend.
+    pub maintenance: bool,
     /// For how long faults go on.
     pub chaos: Duration,
     /// The longest time between two faults.
@@ -96,6 +99,7 @@ impl Options {
             drift_ppm: 50,
             wall_steps: false,
             disk_trouble: false,
+            maintenance: false,
             chaos: Duration::ZERO,
             pace: Duration::from_secs(3),
             peaceful: false,
@@ -147,6 +151,7 @@ impl Options {
             drift_ppm: rng.below(200),
             wall_steps: !disk_trouble && rng.chance(200),
             disk_trouble,
+            maintenance: Rng::new(seed, "maintenance").chance(400),
             chaos: (timing.keepalive * 600).clamp(Duration::from_secs(20), Duration::from_secs(60)),
             pace: Duration::from_millis(400)
                 + timing.deadtime * u32::try_from(rng.between(2, 8)).unwrap(),

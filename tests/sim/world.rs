@@ -53,7 +53,7 @@ pub enum Happening {
     /// The kernel removes an address whose lease is over.
     Expire { node: NodeId, resource: ResourceId, lease: u64 },
     /// A write to the disk comes to an end.
-    Written { to: Who, memory: Box<Memory>, fails: bool },
+    Written { to: Who, number: u64, memory: Box<Memory> },
     /// A fault ends.
     Undo(Undo),
     /// The next random fault is due.
@@ -63,7 +63,7 @@ pub enum Happening {
 /// What the daemon itself does to an address.
 #[derive(Debug, Clone, Copy)]
 pub enum Job {
-    Renew { resource: ResourceId, lease: Duration, not_after: Instant },
+    Renew { resource: ResourceId, lease: Option<Duration>, not_after: Instant },
     Drop { resource: ResourceId },
 }
 
@@ -279,7 +279,7 @@ impl World {
             Happening::Timeout { process } => self.time_out(process),
             Happening::Netlink { to, op, job } => self.netlink(to, op, job),
             Happening::Expire { node, resource, lease } => self.expire(node, resource, lease),
-            Happening::Written { to, memory, fails } => self.written(to, *memory, fails),
+            Happening::Written { to, number, memory } => self.written(to, number, *memory),
             Happening::Undo(undo) => self.undo(undo),
             Happening::Chaos => self.next_fault(),
         }

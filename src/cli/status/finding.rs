@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::keys;
+use super::{keys, maintenance};
 use crate::cli::output::age;
 use crate::cli::view::{self, Place};
 use crate::cluster::guard::{Doubt, GuardLevel};
@@ -40,7 +40,7 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    fn degraded(what: String) -> Self {
+    pub(super) fn degraded(what: String) -> Self {
         Self { grade: Grade::Degraded, what, why: Vec::new(), todo: Vec::new() }
     }
 
@@ -48,7 +48,7 @@ impl Finding {
         Self { grade: Grade::Warning, ..Self::degraded(what) }
     }
 
-    fn because(mut self, why: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn because(mut self, why: impl IntoIterator<Item = String>) -> Self {
         self.why.extend(why);
         self
     }
@@ -69,6 +69,7 @@ pub(super) fn findings(status: &Status) -> Vec<Finding> {
         found.extend(guard(snapshot, group));
         found.extend(resources(snapshot, group));
     }
+    found.extend(maintenance::finding(snapshot));
     for node in &snapshot.nodes {
         found.extend(doubled(snapshot, node));
         found.extend(node_state(snapshot, node));
@@ -133,6 +134,7 @@ fn holder(snapshot: &Snapshot, group: &GroupView) -> Option<Finding> {
                 | Reason::Failback
                 | Reason::NobodyElse { .. }
                 | Reason::Blocked { .. }
+                | Reason::Maintenance { .. }
                 | Reason::Starting => finding,
             })
         }
@@ -195,6 +197,7 @@ fn advice(snapshot: &Snapshot, peer: &str, doubt: &Doubt) -> Vec<String> {
             ]
         }
         Doubt::StopFailed => vec![vouch],
+        Doubt::Maintenance => vec![format!("start lubdub on {peer}"), vouch],
         Doubt::Namesakes
         | Doubt::NoConsent
         | Doubt::RunsThere

@@ -17,7 +17,8 @@ use crate::cluster::counts::Counts;
 use crate::cluster::guard::GuardLevel;
 use crate::cluster::io::Reject;
 use crate::cluster::snapshot::{
-    GroupView, LinkView, NodeState, NodeView, PeerView, PingView, ResourceView,
+    GroupView, LinkView, MaintenanceView, NodeState, NodeView, PeerView, PingView, ResourceView,
+    Wait,
 };
 use crate::control::printed::{Parts, doubt, kind, micros, millis, reason, unable};
 use crate::control::{DaemonFacts, Status};
@@ -54,6 +55,8 @@ pub(super) struct Printed<'a> {
     namesake: Option<&'a str>,
     /// Datagrams refused, by kind.
     refused: &'a BTreeMap<Reject, u64>,
+    /// Maintenance, or what is left of it: `on`, `author`, `in_force`, and whom it waits for.
+    maintenance: Option<Maintenance<'a>>,
     /// What could not be written to disk.
     disk: Option<&'a str>,
     /// How often things happened since the daemon's start.
@@ -82,6 +85,33 @@ struct Group<'a> {
     unable: Vec<Parts>,
     /// On this node.
     resources: &'a [ResourceView],
+}
+
+#[derive(Debug, Serialize)]
+struct Maintenance<'a> {
+    on: bool,
+    author: &'a str,
+    in_force: bool,
+    waits_for: Vec<Waited<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Waited<'a> {
+    node: &'a str,
+    /// `silent`, `word`, `disk` or `groups`.
+    why: Wait,
+}
+
+impl<'a> Maintenance<'a> {
+    fn of(view: &'a MaintenanceView) -> Self {
+        let waited = |(node, why): &'a (String, Wait)| Waited { node, why: *why };
+        Self {
+            on: view.on,
+            author: &view.author,
+            in_force: view.in_force,
+            waits_for: view.waits_for.iter().map(waited).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -175,6 +205,7 @@ impl<'a> Printed<'a> {
                 .collect(),
             namesake: snapshot.namesake.as_deref(),
             refused: &snapshot.refused,
+            maintenance: snapshot.maintenance.as_ref().map(Maintenance::of),
             disk: snapshot.disk.as_deref(),
             counts: &snapshot.counts,
             daemon,

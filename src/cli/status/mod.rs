@@ -4,9 +4,11 @@
 mod finding;
 mod json;
 mod keys;
+mod maintenance;
 mod page;
 mod watch;
 
+pub(super) use self::maintenance::waiting;
 pub(super) use self::watch::watch;
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};

@@ -18,7 +18,7 @@ use super::event::{Event, StopReason};
 use super::guard::{Doubt, Permit};
 use super::outbox::Outbox;
 use super::placement::Reason;
-use super::resource::{Doing, LeaseTerms, LocalResource};
+use super::resource::{Doing, LeaseTerms, Lifetime, LocalResource};
 use super::time::Instant;
 use crate::config::{Config, GroupId, NodeId};
 use crate::wire::{Ability, Run, Term};
@@ -89,6 +89,8 @@ pub(super) struct LocalGroup {
     pub(super) refused: Option<(NodeId, Discriminant<Doubt>)>,
     /// The peer that holds it too.
     pub(super) conflict: Option<NodeId>,
+    /// What was found of it in maintenance was told, and is left alone.
+    pub(super) left_alone: bool,
     /// No new claim before.
     pub(super) claim_not_before: Instant,
     failures: u32,
@@ -97,11 +99,23 @@ pub(super) struct LocalGroup {
     restarting: Option<Instant>,
 }
 
+/// Who looks after groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// This daemon.
+    Full,
+    /// Nobody, but the rules for what is held go on: not all nodes are known to keep to maintenance yet.
+    HandsOff,
+    /// Nobody: maintenance is in force.
+    InForce,
+}
+
 /// What a group needs to know of the node it runs on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ground<'a> {
     pub(super) config: &'a Config,
     pub(super) now: Instant,
+    pub(super) care: Care,
     /// Until when this node may hold what it holds. `None`: without a bound.
     pub(super) holds_until: Option<Instant>,
     /// Before this moment no peer acts. `None`: there is none that could.
@@ -129,6 +143,7 @@ impl LocalGroup {
             doubts: Vec::new(),
             refused: None,
             conflict: None,
+            left_alone: false,
             claim_not_before: Instant::ZERO,
             failures: 0,
             restarts: Vec::new(),
@@ -312,7 +327,9 @@ impl LocalGroup {
                 }
                 let permit = permit.clone();
                 let bound = self.bound(ground, &permit);
-                let up = self.bring_up(ground, bound, out);
+                // What was begun before maintenance is brought to its end.
+                let cared_for = ground.care == Care::Full || self.restarting.is_some();
+                let up = cared_for && self.bring_up(ground, bound, out);
                 if let Some(since) = self.restarting.take_if(|_| up) {
                     let (group, took) = (self.name(ground.config), ground.now - since);
                     out.emit(Event::GroupRestored { group, took });
@@ -398,14 +415,52 @@ impl LocalGroup {
 
     fn lease(&self, ground: &Ground<'_>) -> Option<LeaseTerms> {
         let not_after = ground.holds_until.unwrap_or(ground.now + ground.lease);
-        let (length, leeway) = (ground.lease, ground.leeway);
-        (not_after > ground.now).then_some(LeaseTerms { length, not_after, leeway })
+        let (length, leeway, lifetime) = (ground.lease, ground.leeway, lifetime(ground.care));
+        (not_after > ground.now).then_some(LeaseTerms { lifetime, length, not_after, leeway })
     }
 
     fn keep(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
         let (lease, term) = (self.lease(ground), self.term);
         for resource in &mut self.resources {
-            resource.keep(ground.now, ground.config.resource(resource.id), lease, term, out);
+            let spec = ground.config.resource(resource.id);
+            match (ground.care, lease) {
+                (Care::Full, _) => resource.keep(ground.now, spec, lease, term, out),
+                (Care::HandsOff | Care::InForce, Some(terms)) => {
+                    resource.renew(ground.now, spec, terms, out);
+                }
+                (Care::HandsOff | Care::InForce, None) => {}
+            }
+        }
+    }
+
+    /// Maintenance is over: what is here is looked at before anything else is believed of it.
+    pub(super) fn look_over(&mut self, ground: &Ground<'_>, out: &mut Outbox) {
+        self.left_alone = false;
+        for resource in &mut self.resources {
+            match self.running {
+                Running::Unknown => resource.forget(),
+                Running::Stopped => {
+                    resource.look_again(ground.config.resource(resource.id), out);
+                }
+                Running::Claiming { .. }
+                | Running::Starting { .. }
+                | Running::Started { .. }
+                | Running::Stopping { .. }
+                | Running::Blocked => {
+                    resource.look_now(ground.now);
+                    resource.renew_now(ground.now);
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is being done about it here.
+    pub(super) fn is_at_rest(&self) -> bool {
+        match self.running {
+            Running::Stopped | Running::Blocked => true,
+            Running::Unknown => self.probed().is_some(),
+            Running::Started { .. } => self.restarting.is_none(),
+            Running::Claiming { .. } | Running::Starting { .. } | Running::Stopping { .. } => false,
         }
     }
 
@@ -427,7 +482,14 @@ impl LocalGroup {
         let live = match self.running {
             Running::Started { .. } | Running::Starting { .. } => {
                 let next = |resource: &LocalResource| {
-                    resource.next(ground.config.resource(resource.id), may_renew)
+                    let spec = ground.config.resource(resource.id);
+                    match ground.care {
+                        Care::Full => resource.next(spec, may_renew),
+                        Care::HandsOff | Care::InForce if may_renew => {
+                            resource.next_renewal(spec, lifetime(ground.care))
+                        }
+                        Care::HandsOff | Care::InForce => None,
+                    }
                 };
                 self.resources.iter().filter_map(next).min()
             }
@@ -441,5 +503,13 @@ impl LocalGroup {
             | Running::Stopping { .. } => None,
         };
         failure.into_iter().chain(live).min()
+    }
+}
+
+/// How long the kernel is to keep addresses.
+fn lifetime(care: Care) -> Lifetime {
+    match care {
+        Care::Full | Care::HandsOff => Lifetime::Leased,
+        Care::InForce => Lifetime::Endless,
     }
 }

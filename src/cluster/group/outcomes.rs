@@ -3,8 +3,8 @@
 use std::mem;
 
 use super::{
-    AGENT_RETRY, Failure, Ground, LocalGroup, RESTART_WINDOW, RESTARTS, RETRY_FIRST, RETRY_MOST,
-    Running,
+    AGENT_RETRY, Care, Failure, Ground, LocalGroup, RESTART_WINDOW, RESTARTS, RETRY_FIRST,
+    RETRY_MOST, Running,
 };
 use crate::agent::{Action, ExitCode, Outcome};
 use crate::cluster::event::{Event, Recovery, StopReason};
@@ -88,6 +88,7 @@ impl LocalGroup {
 
     fn found(&mut self, ground: &Ground<'_>, place: usize, outcome: &Outcome, out: &mut Outbox) {
         let Some(resource) = self.resources.get_mut(place) else { return };
+        resource.found();
         resource.doing = match outcome {
             outcome if outcome.is_success() => Doing::Started,
             outcome if outcome.is_not_running() => Doing::Stopped,
@@ -166,6 +167,10 @@ impl LocalGroup {
         let Some(resource) = self.resources.get_mut(place) else { return };
         resource.looked();
         let spec = ground.config.resource(resource.id);
+        // Nobody acts on it in maintenance; it is looked at again after that.
+        if ground.care != Care::Full {
+            return;
+        }
         match outcome {
             outcome if outcome.is_success() => {
                 resource.slow = false;
@@ -296,7 +301,7 @@ impl LocalGroup {
         let Some(resource) = self.resources.iter_mut().find(|resource| resource.id == id) else {
             return;
         };
-        resource.renewed();
+        resource.renewed(matches!(outcome, RenewOutcome::Kept | RenewOutcome::PutBack));
         if !holds || resource.doing != Doing::Started {
             // It came back behind the back of whoever removed it.
             if outcome == RenewOutcome::PutBack {
@@ -337,6 +342,8 @@ impl LocalGroup {
         };
         let kept = holds && resource.doing == Doing::Started;
         match notice {
+            // Whoever does that in maintenance may.
+            AddressNotice::Appeared | AddressNotice::Removed if ground.care != Care::Full => {}
             // Put there by hand, say: if its agent confirms it, it is stopped as what is left of the group.
             AddressNotice::Appeared if self.running == Running::Stopped => {
                 resource.look_again(ground.config.resource(id), out);

@@ -125,6 +125,8 @@ pub enum Doubt {
         /// What went wrong, where that is known.
         why: Option<String>,
     },
+    /// It may keep what it ran: it was in maintenance, and has not said that it knows of its end.
+    Maintenance,
     /// Two machines run under its name.
     Namesakes,
     /// This node stood still and must first hear a peer or wait a deadtime.

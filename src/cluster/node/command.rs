@@ -20,6 +20,7 @@ impl Node {
             Command::Standby { node } => self.standby(node, true, author, unix_ms),
             Command::Online { node } => self.standby(node, false, author, unix_ms),
             Command::Switchover { group, to } => self.switchover(&group, to, author, unix_ms),
+            Command::Maintenance { on } => self.wish_maintenance(on, author, unix_ms),
             Command::ConfirmDead { node } => self.confirm_dead(&node, author),
         };
         let response = result.unwrap_or_else(|message| Response::Refused { message });
@@ -42,7 +43,7 @@ impl Node {
         })
     }
 
-    fn wish(&mut self, subject: WishSubject, author: &str, unix_ms: u64) {
+    pub(super) fn wish(&mut self, subject: WishSubject, author: &str, unix_ms: u64) {
         self.wishes.wish(subject, author, unix_ms, self.config.me.0);
         self.news = true;
         self.remember();
@@ -57,6 +58,9 @@ impl Node {
     ) -> Result<Response, String> {
         let node = node.map_or(Ok(self.config.me), |name| self.find_node(&name))?;
         let (name, tag) = (self.name(node), self.config.node(node).tag);
+        if standby {
+            self.refuse_in_maintenance()?;
+        }
         let word = if standby { "standby" } else { "online" };
         let already = self.wishes.standby(tag).is_some() == standby;
         if !already {
@@ -81,6 +85,7 @@ impl Node {
         unix_ms: u64,
     ) -> Result<Response, String> {
         let id = self.find_group(group)?;
+        self.refuse_in_maintenance()?;
         // What a node ran that is silent now is no longer known.
         let heard =
             |node: NodeId| node == self.config.me || self.peer(node).is_some_and(Peer::is_up);
@@ -124,7 +129,7 @@ impl Node {
         Ok(Response::Accepted { message: format!("moving {wish}"), to: Some(name) })
     }
 
-    fn tell_wish(&mut self, wish: String, author: &str, on: Option<String>) {
+    pub(super) fn tell_wish(&mut self, wish: String, author: &str, on: Option<String>) {
         self.out.emit(Event::Wished { wish, author: author.to_owned(), on });
     }
 
@@ -143,12 +148,24 @@ impl Node {
                 })
             }
             WishSubject::Location { node: None, .. } => None,
+            WishSubject::Maintenance { on: true } => Some("maintenance".to_owned()),
+            WishSubject::Maintenance { on: false } => Some("end of maintenance".to_owned()),
         };
         // The last byte of its stamp is the place of the node that gave it.
         let place = usize::try_from(wish.stamp & 0xff).ok();
         let on = place.and_then(|place| self.config.nodes.get(place)).map(|node| node.name.clone());
         if let Some(words) = words {
             self.tell_wish(words, &wish.author, on.or_else(|| Some("another node".to_owned())));
+        }
+    }
+
+    fn refuse_in_maintenance(&self) -> Result<(), String> {
+        match self.wishes.maintenance() {
+            Some(wish) if wish.on => Err(format!(
+                "the cluster is in maintenance ({} asked for it), and nothing moves: lubdub maintenance off, then ask again",
+                wish.author
+            )),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -13,7 +13,7 @@ impl Node {
     pub(super) fn decide(&mut self) {
         let ids: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
         for id in ids {
-            let Place { candidate, reason } = placement::place(&self.view(id));
+            let Place { candidate, reason } = self.place(id);
             let target =
                 candidate.and_then(|place| self.config.group(id).nodes.get(place).copied());
             let consent = self.consent(id);
@@ -40,6 +40,19 @@ impl Node {
                 group.consent = consent;
                 self.news = true;
             }
+        }
+    }
+
+    fn place(&self, id: GroupId) -> Place {
+        let view = self.view(id);
+        match self.wishes.maintenance() {
+            Some(wish) if wish.on && self.phase != Phase::Starting => {
+                let former = self.groups.get(usize::from(id.0)).and_then(|group| group.target);
+                let nodes = &self.config.group(id).nodes;
+                let former = nodes.iter().position(|node| Some(*node) == former);
+                placement::leave(&view, former, wish.author)
+            }
+            Some(_) | None => placement::place(&view),
         }
     }
 
@@ -199,6 +212,7 @@ fn brings(reason: &Reason) -> bool {
         | Reason::NobodyElse { .. }
         | Reason::Blocked { .. }
         | Reason::NobodyAble { .. }
+        | Reason::Maintenance { .. }
         | Reason::Starting => false,
     }
 }

@@ -10,6 +10,7 @@
 
 mod command;
 mod decide;
+mod maintenance;
 mod namesake;
 mod observe;
 mod reconcile;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::event::Event;
-use super::group::{Ground, LocalGroup, Running};
+use super::group::{Care, Ground, LocalGroup, Running};
 use super::guard::Guard;
 use super::io::{Input, LinkState, Memory, Output, Reject};
 use super::outbox::{Asked, Outbox};
@@ -30,6 +31,7 @@ use super::time::Instant;
 use super::wishes::Wishes;
 use crate::config::{Config, GroupId, NodeId};
 use crate::wire::{GroupReport, GroupTag, Incarnation, Mac, Phase, Term};
+use maintenance::Maintenance;
 use namesake::Namesake;
 
 /// Why the core wants to be woken.
@@ -74,6 +76,7 @@ pub struct Node {
     namesake: Namesake,
     guard: Guard,
     wishes: Wishes,
+    maintenance: Maintenance,
     groups: Vec<LocalGroup>,
     phase: Phase,
     memory: Memory,
@@ -124,6 +127,7 @@ impl Node {
             namesake: Namesake::new(&config, seed),
             guard: Guard::new(&config),
             wishes: Wishes::default(),
+            maintenance: Maintenance::default(),
             groups: config.group_ids().map(|id| LocalGroup::new(&config, id)).collect(),
             phase: Phase::Starting,
             memory: Memory::default(),
@@ -199,7 +203,7 @@ impl Node {
             }
             Input::KeysChanged { author, change } => self.keys_changed(author, change),
             Input::Shutdown => self.leave(),
-            Input::Remembered { error } => self.remembered(error),
+            Input::Remembered { newest, error } => self.remembered(newest, error),
         }
         self.settle();
     }
@@ -264,16 +268,23 @@ impl Node {
     }
 
     fn ground(&self) -> Ground<'_> {
-        ground(&self.config, self.now, self.next_beat, self.rights())
+        ground(&self.config, (self.now, self.next_beat), self.care(), self.rights())
     }
 
     /// Until when this node may hold what it holds, and before when no peer acts.
     fn rights(&self) -> (Option<Instant>, Option<Instant>) {
-        (self.holds_until(), self.guard.peers_wait(self.peers.iter()))
+        match self.care() {
+            // No peer takes anything over.
+            Care::InForce => (None, None),
+            Care::Full | Care::HandsOff => {
+                let peers_wait = self.guard.peers_wait(self.peers.iter());
+                (self.guard.holds_until(self.peers.iter()), peers_wait)
+            }
+        }
     }
 
     fn holds_until(&self) -> Option<Instant> {
-        self.guard.holds_until(self.peers.iter())
+        self.rights().0
     }
 
     fn with_group(
@@ -281,7 +292,8 @@ impl Node {
         id: GroupId,
         act: impl FnOnce(&mut LocalGroup, &Ground<'_>, &mut Outbox),
     ) {
-        let ground = ground(&self.config, self.now, self.next_beat, self.rights());
+        let moments = (self.now, self.next_beat);
+        let ground = ground(&self.config, moments, self.care(), self.rights());
         if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
             act(group, &ground, &mut self.out);
         }
@@ -307,7 +319,9 @@ impl Node {
             .map(|group| (self.config.group(group.id).tag, group.highest))
             .collect();
         self.memory.wishes = self.wishes.all();
-        self.out.push(Output::Remember(self.memory.clone()));
+        let wish = self.wishes.maintenance().map_or(0, |wish| wish.stamp);
+        let number = self.maintenance.remembers(wish);
+        self.out.push(Output::Remember { number, memory: self.memory.clone() });
     }
 
     fn check_invariants(&self) {
@@ -334,13 +348,13 @@ fn lease(config: &Config) -> Duration {
 
 fn ground(
     config: &Config,
-    now: Instant,
-    next_beat: Instant,
+    (now, next_beat): (Instant, Instant),
+    care: Care,
     (holds_until, peers_wait): (Option<Instant>, Option<Instant>),
 ) -> Ground<'_> {
     let lease = lease(config);
     let leeway = if now >= next_beat { lease / RENEWAL_LEEWAY } else { Duration::ZERO };
-    Ground { config, now, holds_until, peers_wait, lease, leeway }
+    Ground { config, now, care, holds_until, peers_wait, lease, leeway }
 }
 
 #[cfg(test)]

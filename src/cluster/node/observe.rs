@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Node, Timer};
 use crate::cluster::event::{Event, JoinReason, StopReason};
-use crate::cluster::group::{LocalGroup, Running};
+use crate::cluster::group::{Care, LocalGroup, Running};
 use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
@@ -31,9 +31,13 @@ impl Node {
             self.wishes.merge(wish);
         }
         self.memory = memory;
+        if let Some(wish) = self.wishes.maintenance() {
+            self.maintenance.restored(wish.stamp);
+        }
     }
 
-    pub(super) fn remembered(&mut self, error: Option<String>) {
+    pub(super) fn remembered(&mut self, newest: u64, error: Option<String>) {
+        self.maintenance.newest = self.maintenance.newest.max(newest);
         if self.disk != error {
             self.disk.clone_from(&error);
             self.out.emit(Event::DiskChanged { error });
@@ -110,7 +114,7 @@ impl Node {
             true => gap > deadtime,
             false => peer.waits_until().is_none_or(|until| until <= now),
         };
-        let may_have_acted = self.peers.iter().any(passed);
+        let may_have_acted = self.care() != Care::InForce && self.peers.iter().any(passed);
         for peer in &mut self.peers {
             peer.judged_from = now;
             // Whoever was gone may have come back and acted: its word, or the operator's, is of before.
@@ -166,13 +170,20 @@ impl Node {
         let Some(life) = self.peer_mut(from).and_then(|peer| peer.life.as_mut()) else { return };
         let sight = header.records.iter().find_map(|record| match record {
             GuardRecord::Ping(sight) => Some(*sight),
-            GuardRecord::Unknown { .. } => None,
+            GuardRecord::Maintenance(_) | GuardRecord::Unknown { .. } => None,
         });
         life.said.ping = sight;
+        let word = header.records.iter().find_map(|record| match record {
+            GuardRecord::Maintenance(word) => Some(*word),
+            GuardRecord::Ping(_) | GuardRecord::Unknown { .. } => None,
+        });
         let before = life.said.key.replace(key);
         match &heartbeat.body {
             Body::Unknown { version } => life.said.unknown_version = Some(*version),
             Body::Known(report) => self.report(from, report),
+        }
+        if let (Some(word), Some(peer)) = (word, self.peer_mut(from)) {
+            peer.maintenance = Some(word);
         }
         if let Some(before) = before.filter(|before| *before != key) {
             self.out.emit(Event::PeerKey { peer: self.name(from), key, before });
@@ -295,6 +306,7 @@ impl Node {
             self.judge_peers();
         }
         self.judge_namesake();
+        self.observe_maintenance();
         self.look_round();
         self.ping_and_probe();
         self.let_go();
@@ -367,7 +379,10 @@ impl Node {
     fn look_round(&mut self) {
         self.adopt_or_clear();
         if self.phase != Phase::Starting
-            || self.groups.iter().any(|group| group.running == Running::Unknown)
+            || self
+                .groups
+                .iter()
+                .any(|group| group.running == Running::Unknown && !group.left_alone)
         {
             return;
         }

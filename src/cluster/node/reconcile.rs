@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Node, Timer, ground};
 use crate::cluster::event::{Event, StopReason};
-use crate::cluster::group::Running;
+use crate::cluster::group::{Care, Running};
 use crate::cluster::guard::{About, Doubt, Doubts, Evidence, Guard, Permit, Proof};
 use crate::cluster::io::Output;
 use crate::cluster::peer::Peer;
@@ -27,7 +27,8 @@ impl Node {
             self.hand_over(id);
             self.claim(id);
             self.yield_to_answer(id);
-            let ground = ground(&self.config, self.now, self.next_beat, self.rights());
+            let moments = (self.now, self.next_beat);
+            let ground = ground(&self.config, moments, self.care(), self.rights());
             if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
                 group.advance(&ground, &mut self.out);
             }
@@ -71,6 +72,9 @@ impl Node {
                 let permit = Permit::adopted(id, term, self.now + self.config.timing.deadtime);
                 self.with_group(id, |group, ground, out| group.adopt(ground, permit, out));
                 self.remember();
+            } else if found > 0 && self.hands_off() {
+                self.leave_alone(place);
+                continue;
             } else {
                 if let Some(group) = self.groups.get_mut(place) {
                     group.running = Running::Stopped;
@@ -81,6 +85,19 @@ impl Node {
             }
             self.news = true;
         }
+    }
+
+    /// What was found of a group and may not be kept by right stays as it is until maintenance is over.
+    fn leave_alone(&mut self, place: usize) {
+        let Some(group) = self.groups.get_mut(place).filter(|group| !group.left_alone) else {
+            return;
+        };
+        group.left_alone = true;
+        let found = group.resources.iter().filter(|resource| resource.may_run());
+        let resources = found.map(|one| self.config.resource(one.id).name.clone()).collect();
+        let group = self.config.group(group.id).name.clone();
+        self.out.emit(Event::LeftAlone { group, resources });
+        self.news = true;
     }
 
     /// Two nodes that meet and both hold a group: the lower term lets go, then the less preferred.
@@ -115,7 +132,8 @@ impl Node {
     /// Give up what belongs elsewhere: once the other node asks for it, so that nobody stops what nobody takes.
     fn hand_over(&mut self, id: GroupId) {
         let Some(group) = self.groups.get(usize::from(id.0)) else { return };
-        if group.running == Running::Stopped && group.probed().is_some_and(|found| found > 0) {
+        let leftover = group.probed().is_some_and(|found| found > 0);
+        if group.running == Running::Stopped && leftover && !self.hands_off() {
             self.clear(id);
             return;
         }
@@ -138,6 +156,7 @@ impl Node {
             let to = self.name(to);
             self.release(id, StopReason::Moves { to, reason });
         } else if self.phase == Phase::Leaving
+            && self.care() != Care::InForce
             && (elsewhere.is_none() || self.now >= self.leaving_since + self.config.timing.deadtime)
         {
             self.release(id, StopReason::Leaving);
@@ -147,7 +166,7 @@ impl Node {
     fn may_claim(&self, id: GroupId) -> bool {
         let Some(group) = self.groups.get(usize::from(id.0)) else { return false };
         let me = self.config.me;
-        if self.has_namesake() {
+        if self.has_namesake() || self.hands_off() {
             return false;
         }
         let wanted =
@@ -321,6 +340,7 @@ impl Node {
             | Doubt::Unwitnessed { .. }
             | Doubt::StopFailed
             | Doubt::Namesakes
+            | Doubt::Maintenance
             | Doubt::GuardDiffers { .. } => true,
             Doubt::NoConsent
             | Doubt::RunsThere
@@ -375,6 +395,7 @@ impl Node {
             return;
         }
         if self.is_over() && (self.peers.is_empty() || self.goodbyes >= super::speak::GOODBYES) {
+            self.tell_left_running();
             self.exited = true;
             self.out.push(Output::Exit);
         }
@@ -383,7 +404,9 @@ impl Node {
     /// Whether all that can be given up is given up, and only the last words are left to be said.
     pub(super) fn is_over(&self) -> bool {
         let given_up = |running: &Running| matches!(running, Running::Stopped | Running::Blocked);
-        self.phase == Phase::Leaving && self.groups.iter().all(|group| given_up(&group.running))
+        let over =
+            self.groups.iter().all(|group| given_up(&group.running)) || self.leaves_running();
+        self.phase == Phase::Leaving && over
     }
 
     /// Whether nothing runs here any more. Whoever leaves something behind that may run says no goodbye: it stays blocked.

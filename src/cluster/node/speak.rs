@@ -155,6 +155,7 @@ impl Node {
         });
         let sequence = self.sent.record(now, told.collect());
         let ping = self.guard.ping.is_on().then(|| GuardRecord::Ping(self.guard.ping.sight()));
+        let maintenance = self.maintenance.word.map(GuardRecord::Maintenance);
         let header = Header {
             sender: self.config.node(self.config.me).tag,
             incarnation: self.incarnation,
@@ -174,7 +175,7 @@ impl Node {
                 .chain(self.namesake.addressee())
                 .map(|peer| peer.echo(now, timing.deadtime))
                 .collect(),
-            records: ping.into_iter().collect(),
+            records: ping.into_iter().chain(maintenance).collect(),
         };
         debug_assert!(header.sequence > Sequence(0), "sequences begin at 1");
         let heartbeat = Box::new(Heartbeat { header, body: Body::Known(report) });

@@ -223,7 +223,7 @@ impl Pair {
             Output::KillAgent { .. }
             | Output::Announce { .. }
             | Output::Reply { .. }
-            | Output::Remember(_) => {}
+            | Output::Remember { .. } => {}
         }
     }
 

@@ -38,6 +38,7 @@ impl Node {
             namesake: self.namesake_source(),
             refused: self.refused.iter().map(|(why, (count, _))| (*why, *count)).collect(),
             refused_ago: self.refused.iter().map(|(why, (_, at))| (*why, now - *at)).collect(),
+            maintenance: self.maintenance_view(),
             disk: self.disk.clone(),
             counts: self.out.counts().clone(),
         }

@@ -109,6 +109,9 @@ pub fn event_parts(event: &Event) -> Parts {
             parts! { group: group, address: address, mac: mac.to_string() }
         }
         Event::Wished { wish, author, on } => parts! { wish: wish, author: author, on: on },
+        Event::Maintenance { on } => parts! { on: on },
+        Event::LeftRunning { groups } => parts! { groups: groups },
+        Event::LeftAlone { group, resources } => parts! { group: group, resources: resources },
         Event::MoveGivenUp { group, to } => parts! { group: group, to: to },
         Event::ConfigDiffers { peer, sections } => {
             let sections: Vec<String> = sections.iter().map(ToString::to_string).collect();

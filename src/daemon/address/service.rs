@@ -134,18 +134,19 @@ impl Addresses {
         due.into_iter().map(|(op, probe)| (op, self.silence(&probe))).collect()
     }
 
-    /// Renews the kernel's lease of an address, and puts the address back if it is gone, while the right to hold it lasts:
+    /// Renews the kernel's lease of an address (`None`: has it kept until somebody removes it), and puts the address back if it is gone, while the right to hold it lasts:
     /// `clock` is read at the effect. From then on it is watched.
     pub fn renew(
         &mut self,
         resource: ResourceId,
         address: &Address,
-        lease: Duration,
+        lease: Option<Duration>,
         not_after: Instant,
         clock: impl Fn() -> Instant,
     ) -> RenewOutcome {
         self.told = self.told.max(clock());
-        let (lifetime, may) = (Lifetime::lease(lease), || clock() <= not_after);
+        let lifetime = lease.map_or(Lifetime::Forever, Lifetime::lease);
+        let may = || clock() <= not_after;
         // Every second, so the kernel is asked for no more than has to be known: where it is held, unless that is gone.
         let held = self.holdings.interface_of(resource).filter(|_| address.interface.is_none());
         let held =

@@ -142,6 +142,11 @@ fn nodes(page: &mut Exposition, snapshot: &Snapshot) {
     for node in &snapshot.nodes {
         standby.flag(&[("node", &node.name)], node.standby.is_some());
     }
+    let maintenance = snapshot.maintenance.as_ref();
+    page.family("lubdub_maintenance", Gauge, "Whether an operator asked for maintenance.")
+        .flag(&[], maintenance.is_some_and(|view| view.on));
+    page.family("lubdub_maintenance_in_force", Gauge, "Whether every node keeps to it.")
+        .flag(&[], maintenance.is_some_and(|view| view.on && view.in_force));
     let mut sight = page.family(
         "lubdub_node_sees_ping_node",
         Gauge,

@@ -63,7 +63,7 @@ pub(super) fn read_state(dir: &Path, complaints: &mut Vec<String>) -> Memory {
             Err(error) => format!("it cannot be put aside: {error}"),
         };
         complaints.push(format!(
-            "{}: {error}; {kept}; standby and moves have to be wished again",
+            "{}: {error}; {kept}; standby, maintenance and moves have to be wished again",
             path.display()
         ));
         Memory::default()

@@ -29,7 +29,7 @@ fn record(unix_ms: u64) -> Record {
 
 async fn next(store: &mut Store) -> Option<String> {
     let news = tokio::time::timeout(PATIENCE, store.next()).await.expect("news in time");
-    let Input::Remembered { error } = news else { panic!("{news:?}") };
+    let Input::Remembered { error, .. } = news else { panic!("{news:?}") };
     error
 }
 
@@ -65,7 +65,7 @@ fn what_was_kept_is_there_in_the_next_life() {
         let dir = dir.path().join("not/yet/there");
         let Opened { mut store, memory: first, complaints } = open(&dir);
         assert_eq!((first.terms.len(), complaints.len()), (0, 0));
-        store.remember(memory(7));
+        store.remember(7, memory(7));
         assert_eq!(next(&mut store).await, None);
         store.append(record(1));
         store.append(record(2));
@@ -87,7 +87,7 @@ fn the_newest_memory_wins_and_is_answered_for() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = open(dir.path()).store;
         for term in 1..=100 {
-            store.remember(memory(term));
+            store.remember(term, memory(term));
         }
         assert_eq!(next(&mut store).await, None);
         let text = fs::read_to_string(dir.path().join("state.json")).unwrap();
@@ -184,7 +184,7 @@ fn a_full_queue_loses_lines_says_so_and_keeps_them_in_memory() {
         assert_eq!(store.lost(), 300);
         assert_eq!(store.history(usize::MAX).len(), 900);
         // There is still room for the memory, and the loop did not wait for any of it.
-        store.remember(memory(1));
+        store.remember(1, memory(1));
         let error = next(&mut store).await.unwrap();
         assert!(error.contains("too slow"), "{error}");
         while next(&mut store).await.is_some() {}
@@ -202,10 +202,10 @@ fn a_disk_that_fails_is_told_once_and_tried_again() {
         fs::write(&dir, "").unwrap();
         let Opened { mut store, complaints, .. } = open(&dir);
         assert!(complaints.iter().any(|text| text.contains("are not kept")), "{complaints:?}");
-        store.remember(memory(1));
+        store.remember(1, memory(1));
         let error = next(&mut store).await.unwrap();
         assert!(error.contains("state.json: Not a directory"), "{error}");
-        store.remember(memory(2));
+        store.remember(2, memory(2));
         assert_eq!(
             next(&mut store).await.as_ref(),
             Some(&error),
@@ -236,11 +236,11 @@ fn a_memory_that_failed_never_replaces_a_newer_one() {
         let dir = parent.path().join("state");
         fs::write(&dir, "").unwrap();
         let mut store = open(&dir).store;
-        store.remember(memory(1));
+        store.remember(1, memory(1));
         assert!(next(&mut store).await.is_some());
         fs::remove_file(&dir).unwrap();
         fs::create_dir(&dir).unwrap();
-        store.remember(memory(2));
+        store.remember(2, memory(2));
         assert_eq!(next(&mut store).await, None);
         // Each append is a chance to try again what failed; it is over when the next one is answered.
         for unix_ms in 1..=2 {
@@ -267,13 +267,13 @@ fn a_full_disk_stops_nothing_and_leaves_whole_batches() {
         mount(Some("tmpfs"), dir.path(), Some("tmpfs"), MsFlags::empty(), Some("size=64k"))
             .unwrap();
         let mut store = open(dir.path()).store;
-        store.remember(memory(1));
+        store.remember(1, memory(1));
         assert_eq!(next(&mut store).await, None);
         store.append(record(1));
         settled(&mut store).await;
         fs::write(dir.path().join("filler"), vec![0; 1 << 20]).unwrap_err();
 
-        store.remember(memory(2));
+        store.remember(2, memory(2));
         let error = next(&mut store).await.unwrap();
         assert!(error.contains("state.json: No space left on device"), "{error}");
         // Some lines of these still fit the last page, and are taken back.

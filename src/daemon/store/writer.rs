@@ -19,8 +19,8 @@ const BATCH: usize = 100;
 /// Work for the writer.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// Replace the state.
-    Remember(Memory),
+    /// Replace the state with the memory of this number.
+    Remember(u64, Memory),
     /// Add a line to the history.
     Append(Record),
 }
@@ -29,8 +29,8 @@ pub(super) enum Job {
 /// that works.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// A [`Job::Remember`].
-    Remembered(Result<(), String>),
+    /// The [`Job::Remember`] of this number.
+    Remembered(u64, Result<(), String>),
     /// A [`Job::Append`].
     Appended(Result<(), String>),
 }
@@ -41,7 +41,7 @@ pub(super) struct Writer {
     answers: Sender<Done>,
     history: History,
     /// What could not be written.
-    unwritten: Option<Memory>,
+    unwritten: Option<(u64, Memory)>,
 }
 
 /// The loop's end is gone.
@@ -68,28 +68,29 @@ impl Writer {
             }
         };
         match job {
-            Some(Job::Remember(memory)) => self.remember(memory),
+            Some(Job::Remember(number, memory)) => self.remember(number, memory),
             Some(Job::Append(record)) => self.append(record),
             None => self.retry(),
         }
     }
 
-    fn remember(&mut self, memory: Memory) -> Result<(), Gone> {
-        let result = self.write(memory);
-        self.answer(Done::Remembered(result))
+    fn remember(&mut self, number: u64, memory: Memory) -> Result<(), Gone> {
+        let result = self.write(number, memory);
+        self.answer(Done::Remembered(number, result))
     }
 
     /// Tries again what could not be written. Only success is news.
     fn retry(&mut self) -> Result<(), Gone> {
-        match self.unwritten.take().map(|memory| self.write(memory)) {
-            Some(Ok(())) => self.answer(Done::Remembered(Ok(()))),
-            Some(Err(_)) | None => Ok(()),
+        let Some((number, memory)) = self.unwritten.take() else { return Ok(()) };
+        match self.write(number, memory) {
+            Ok(()) => self.answer(Done::Remembered(number, Ok(()))),
+            Err(_) => Ok(()),
         }
     }
 
-    fn write(&mut self, memory: Memory) -> Result<(), String> {
+    fn write(&mut self, number: u64, memory: Memory) -> Result<(), String> {
         let result = files::write_state(&self.dir, &memory);
-        self.unwritten = result.is_err().then_some(memory);
+        self.unwritten = result.is_err().then_some((number, memory));
         result.map_err(|error| files::at(&files::state_path(&self.dir), &error))
     }
 
@@ -99,7 +100,7 @@ impl Writer {
         while records.len() < BATCH && memory.is_none() {
             match self.jobs.try_recv() {
                 Ok(Job::Append(record)) => records.push(record),
-                Ok(Job::Remember(newest)) => memory = Some(newest),
+                Ok(Job::Remember(number, newest)) => memory = Some((number, newest)),
                 // The end of the queue is met again by the next step.
                 Err(_empty_or_gone) => break,
             }
@@ -110,7 +111,7 @@ impl Writer {
             self.answer(Done::Appended(result.clone()))?;
         }
         match memory {
-            Some(memory) => self.remember(memory),
+            Some((number, memory)) => self.remember(number, memory),
             None => self.retry(),
         }
     }

@@ -208,7 +208,7 @@ fn a_disagreement_about_who_may_is_no_storm() {
     }
     pair.run(5000);
     assert_eq!(pair.holders().len(), 1, "{}", pair.story());
-    let kept = pair.outputs.iter().filter(|(_, output)| matches!(output, Output::Remember(_)));
+    let kept = pair.outputs.iter().filter(|(_, output)| matches!(output, Output::Remember { .. }));
     assert!(kept.count() < 50, "{}", pair.story());
     assert!(pair.sent < 1000, "{}", pair.sent);
 }
