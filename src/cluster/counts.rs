@@ -69,6 +69,7 @@ impl Counts {
             | Event::PeerUp { .. }
             | Event::PeerPunctual { .. }
             | Event::PeerLeft { .. }
+            | Event::PeerLeavesRunning { .. }
             | Event::PeerConfirmedDead { .. }
             | Event::LinkChanged { .. }
             | Event::LinkWaiting { .. }

@@ -87,6 +87,11 @@ pub enum Event {
         /// Which.
         peer: String,
     },
+    /// Its daemon ends in maintenance: what runs there goes on.
+    PeerLeavesRunning {
+        /// Which.
+        peer: String,
+    },
     /// The operator vouched for it.
     PeerConfirmedDead {
         /// Which.

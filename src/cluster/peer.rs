@@ -461,6 +461,10 @@ impl Peer {
             Standing::Up
         };
         let next = match &self.standing {
+            // A round trip that was too old when it came ended no silence.
+            Standing::Unknown if by_silence == Standing::Lost && self.last_up.is_none() => {
+                return None;
+            }
             Standing::Unknown | Standing::Up | Standing::Late => by_silence,
             // What was lost or gone is back with a round trip that is not late already; a stall of this daemon is none.
             Standing::Lost | Standing::Left | Standing::Dead { .. }

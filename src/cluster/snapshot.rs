@@ -80,6 +80,8 @@ pub enum Wait {
     Disk,
     /// Something is still being started, stopped, looked at or renewed here.
     Groups,
+    /// This node hears neither a peer nor a ping node: without maintenance it would let go.
+    CutOff,
 }
 
 /// A node, as this one sees it.

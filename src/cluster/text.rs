@@ -125,7 +125,8 @@ impl Event {
             Self::Started { .. }
             | Self::Joined { .. }
             | Self::PeerUp { .. }
-            | Self::PeerLeft { .. } => Level::Info,
+            | Self::PeerLeft { .. }
+            | Self::PeerLeavesRunning { .. } => Level::Info,
             Self::GroupStarting { .. }
             | Self::GroupStarted { .. }
             | Self::GroupRestored { .. }
@@ -197,6 +198,10 @@ impl fmt::Display for Event {
             Self::PeerLeft { peer } => {
                 write!(f, "{peer} said goodbye: it runs nothing and its daemon ends")
             }
+            Self::PeerLeavesRunning { peer } => write!(
+                f,
+                "{peer}: its daemon ends in maintenance, and what runs there goes on"
+            ),
             Self::PeerConfirmedDead { peer, author } => {
                 write!(f, "{author} confirmed that {peer} is dead and runs nothing")
             }

@@ -125,6 +125,9 @@ fn clauses_of(node: &str, event: &Event, earlier: &[Told<'_>]) -> Vec<String> {
             one(format!("{peer} is up again after {}", Span(*after)))
         }
         Event::PeerLeft { peer } => one(format!("{peer} said goodbye")),
+        Event::PeerLeavesRunning { peer } => {
+            one(format!("the daemon of {peer} ended, what runs there goes on"))
+        }
         Event::PeerConfirmedDead { peer, author } => {
             one(format!("{author} confirmed that {peer} is dead"))
         }

@@ -27,7 +27,7 @@
 //!        | heard: incarnation 8, sequence 8, hold 4, links 1 | answer: nonce 8 | each candidate: incarnation 8, nonce 8
 //! guard record: kind 1 | length 2 | value
 //!        kind 1, ping nodes: 0 silent, 1 answers, 2 unanswered, 3 returning
-//!        kind 2, maintenance: stamp 8, then 0 over, 1 noted, 2 in force
+//!        kind 2, maintenance: stamp 8, then 0 over, 1 noted, 2 in force, 3 leaves
 //! ```
 
 use super::{
@@ -194,6 +194,7 @@ fn write_record(record: &GuardRecord, out: &mut Vec<u8>) -> Result<(), Unwritabl
                 MaintenanceState::Over => 0,
                 MaintenanceState::Noted => 1,
                 MaintenanceState::InForce => 2,
+                MaintenanceState::Leaves => 3,
             };
             (RECORD_MAINTENANCE, Some(*stamp), state)
         }
@@ -290,6 +291,7 @@ impl<'a> Reader<'a> {
                     0 => MaintenanceState::Over,
                     1 => MaintenanceState::Noted,
                     2 => MaintenanceState::InForce,
+                    3 => MaintenanceState::Leaves,
                     _ => return None,
                 };
                 let word = MaintenanceWord { stamp, state };

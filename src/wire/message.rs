@@ -220,6 +220,8 @@ pub enum MaintenanceState {
     Noted,
     /// All others said so too: the sender leaves what it runs alone, whatever it hears.
     InForce,
+    /// The same, and the sender's daemon ends. What runs goes on.
+    Leaves,
 }
 
 /// The versioned part.

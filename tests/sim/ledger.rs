@@ -250,6 +250,14 @@ impl World {
                     });
                 }
             }
+            // What was found is looked at again before anything is done about it.
+            Event::LeftAlone { group: name, .. } => {
+                if let Some(group) = group(name) {
+                    self.note_ledger(to, |ledger| {
+                        ledger.beliefs.retain(|resource, _| resource.group != group);
+                    });
+                }
+            }
             // Late, lost or reordered, no heartbeat may make a right clock look wrong.
             Event::ClockOffset { apart: true, .. }
                 if self.machines.iter().all(Machine::clock_is_right) =>

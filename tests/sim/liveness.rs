@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the core looks whether a blocked resource has been stopped by hand, and a margin.
 const BLOCKED_PROBE: Duration = Duration::from_secs(12);
 
+/// What humans mend again and again is not mended.
+const MENDED_WITHIN: Duration = Duration::from_secs(3600);
+
 impl World {
     /// Faults end; what only a human can mend is mended by one. Returns by when all must be in its place.
     pub fn calm(&mut self, absent: Option<NodeId>) -> Moment {
@@ -229,7 +232,7 @@ impl World {
             {
                 break;
             }
-            if self.now > bound.max(self.able_at()) + quiet {
+            if self.now > (bound.max(self.able_at()) + quiet).min(begin + MENDED_WITHIN) {
                 let wrong = wrong.unwrap_or_else(|| "groups move again and again".to_owned());
                 let (picture, minds) = (self.picture(), self.minds());
                 self.breach(Audit::SoonOne, format!("{wrong}; {picture}{minds}"));

@@ -28,6 +28,7 @@ mod hands;
 mod ledger;
 mod liveness;
 mod machine;
+mod maintenance;
 mod mutant;
 mod network;
 mod never_two;

@@ -25,7 +25,7 @@ const SEEDS: u64 = 256;
 const SEEDS_THAT_SEE_ALL: u64 = 200;
 
 /// What a sweep has to have seen besides every fault, or it tested less than it says.
-const SIGHTS: [&str; 20] = [
+const SIGHTS: [&str; 24] = [
     "datagram lost",
     "datagram doubled",
     "datagram held up",
@@ -46,6 +46,10 @@ const SIGHTS: [&str; 20] = [
     "cleared by goodbye",
     "cleared by the guard",
     "two held beyond the promise",
+    "maintenance in force",
+    "maintenance over",
+    "left running",
+    "left alone",
 ];
 
 /// Play a seed: a quiet beginning, faults, calm, and the end.

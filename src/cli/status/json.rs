@@ -98,7 +98,7 @@ struct Maintenance<'a> {
 #[derive(Debug, Serialize)]
 struct Waited<'a> {
     node: &'a str,
-    /// `silent`, `word`, `disk` or `groups`.
+    /// `silent`, `word`, `disk`, `groups` or `cut_off`.
     why: Wait,
 }
 

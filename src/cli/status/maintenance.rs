@@ -49,7 +49,10 @@ pub(in crate::cli) fn waiting(view: &MaintenanceView, node: &str, wait: Wait) ->
         }
         (Wait::Word, _) => format!("{node} has not said that it knows"),
         (Wait::Disk, _) => format!("{node} has not got it on its disk"),
-        (Wait::Groups, true) => format!("{node} still starts or stops something"),
+        (Wait::Groups, true) => format!("{node} is not at rest yet"),
+        (Wait::CutOff, _) => {
+            format!("{node} is cut off, and keeps what it runs until it hears somebody")
+        }
         (Wait::Groups, false) => format!("{node} still looks at what runs on it"),
     }
 }

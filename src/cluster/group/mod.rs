@@ -100,9 +100,10 @@ pub(super) struct LocalGroup {
 }
 
 /// Who looks after groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Care {
     /// This daemon.
+    #[default]
     Full,
     /// Nobody, but the rules for what is held go on: not all nodes are known to keep to maintenance yet.
     HandsOff,
@@ -452,6 +453,11 @@ impl LocalGroup {
                 }
             }
         }
+    }
+
+    /// How long the kernel keeps its addresses is to change.
+    pub(super) fn renew_now(&mut self, ground: &Ground<'_>) {
+        self.resources.iter_mut().for_each(|resource| resource.renew_now(ground.now));
     }
 
     /// Whether nothing is being done about it here.

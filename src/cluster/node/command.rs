@@ -6,7 +6,7 @@ use crate::cluster::guard::Guard;
 use crate::cluster::io::{ClientId, Command, Output, Response};
 use crate::cluster::peer::{Peer, Standing};
 use crate::config::{GroupId, NodeId};
-use crate::wire::{GroupTag, Wish, WishSubject};
+use crate::wire::{GroupTag, Mac, Wish, WishSubject};
 
 impl Node {
     pub(super) fn command(
@@ -204,9 +204,12 @@ impl Node {
             }
             Standing::Lost | Standing::Unknown => {}
         }
-        if let Some(address) = self.guard.still_answers(&self.config, &self.known_macs()) {
+        // What a node has that is heard says nothing of one that is not.
+        let silent = self.peers.iter().filter(|peer| !peer.is_up()).filter_map(Peer::said);
+        let macs: Vec<Mac> = silent.flat_map(|said| said.macs.clone()).collect();
+        if let Some(address) = self.guard.still_answers(&self.config, &macs) {
             return Err(format!(
-                "{name} is not dead: {address} still answers from a node of this cluster. Cut its power first; when the \
+                "{name} is not dead: {address} still answers from a node of this cluster that is silent. Cut its power first; when the \
                  address is silent, it is taken over or can be confirmed"
             ));
         }

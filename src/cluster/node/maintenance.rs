@@ -4,8 +4,9 @@
 //!
 //! A node keeps what it runs beyond the guard's rules (no end of its right to hold, no lease in the kernel) only once
 //! *every* node has the wish on its disk: from then on nobody takes anything over, whatever falls silent and whoever
-//! starts again. A silent node counts as one that may keep what it ran until it has said that it knows of the end; and it
-//! says so only when every address on it is leased again, so that its death ends what it holds (P7).
+//! starts again. A silent node counts as one that may keep what it ran until it has said that it knows of the end. It
+//! says so only when the guard's rules let it hold what it holds, and every address on it is leased again, so that its
+//! death ends that (P7); until then it goes on as before.
 
 use super::Node;
 use crate::cluster::event::Event;
@@ -13,17 +14,18 @@ use crate::cluster::group::{Care, LocalGroup, Running};
 use crate::cluster::guard::Guard;
 use crate::cluster::io::{Agreed, Response};
 use crate::cluster::peer::Peer;
+use crate::cluster::resource::LocalResource;
 use crate::cluster::snapshot::{MaintenanceView, Wait};
-use crate::config::NodeId;
-use crate::wire::{MaintenanceState, MaintenanceWord, Phase, Run, WishSubject};
+use crate::config::{NodeId, Resource};
+use crate::wire::{MaintenanceState, MaintenanceWord, Run, WishSubject};
 
 /// What this node keeps to, and has said.
 #[derive(Debug, Default)]
 pub(super) struct Maintenance {
     /// What it says in its heartbeats.
     pub(super) word: Option<MaintenanceWord>,
-    /// Whether hands were off when it last looked.
-    hands_off: bool,
+    /// Who looked after groups when it last looked.
+    care: Care,
     /// The newest wish that was to be kept on disk, and the number of the memory that has it.
     written: (u64, u64),
     /// Number of the last memory that was to be kept, and of the newest that is on disk.
@@ -78,23 +80,43 @@ impl Node {
         self.memory.agreed.is_some_and(|agreed| agreed.stamp == stamp && same(agreed))
     }
 
+    /// Whether this node may keep what it runs whatever it hears: it said so, and has not said anything else since.
+    pub(super) fn keeps(&self) -> bool {
+        let said = self.maintenance.word.is_some_and(|word| is_in_force(word.state));
+        said || self.care() == Care::InForce
+    }
+
+    /// A peer says what it keeps to.
+    pub(super) fn maintenance_word(&mut self, from: NodeId, word: MaintenanceWord) {
+        let Some(peer) = self.peer_mut(from) else { return };
+        let former = peer.maintenance.replace(word);
+        if leaves(Some(word)) && !leaves(former) {
+            let peer = self.name(from);
+            self.out.emit(Event::PeerLeavesRunning { peer });
+        }
+    }
+
     /// Look what has become of the newest wish.
     pub(super) fn observe_maintenance(&mut self) {
         let Some(wish) = self.wishes.maintenance() else { return };
         let (stamp, on) = (wish.stamp, wish.on);
-        if self.maintenance.hands_off && !on {
+        self.agree(stamp, on);
+        let care = self.care();
+        let former = std::mem::replace(&mut self.maintenance.care, care);
+        if former != care {
             for id in self.config.group_ids().collect::<Vec<_>>() {
-                self.with_group(id, |group, ground, out| group.look_over(ground, out));
+                self.with_group(id, |group, ground, out| match care {
+                    Care::Full => group.look_over(ground, out),
+                    Care::HandsOff | Care::InForce => group.renew_now(ground),
+                });
             }
         }
-        self.maintenance.hands_off = on;
-        self.agree(stamp, on);
-        let state = match (on, self.own_wait(stamp, on).is_none()) {
-            (true, true) if self.is_agreed(stamp, true) => Some(MaintenanceState::InForce),
-            (true, true) => Some(MaintenanceState::Noted),
-            (false, true) => Some(MaintenanceState::Over),
-            (_, false) => None,
-        };
+        let state = self.own_wait(stamp, on).is_none().then_some(match care {
+            Care::InForce if self.is_over() => MaintenanceState::Leaves,
+            Care::InForce => MaintenanceState::InForce,
+            Care::HandsOff => MaintenanceState::Noted,
+            Care::Full => MaintenanceState::Over,
+        });
         // What was said of an older wish stands until something can be said of this one.
         let word = state.map(|state| MaintenanceWord { stamp, state }).or(self.maintenance.word);
         if word != self.maintenance.word {
@@ -129,20 +151,25 @@ impl Node {
 
     /// What keeps this node itself from saying that it keeps to a wish.
     fn own_wait(&self, stamp: u64, on: bool) -> Option<Wait> {
-        let rests = |group: &LocalGroup| match on {
-            true => group.is_at_rest(),
-            false => {
-                let leased = group
-                    .resources
-                    .iter()
-                    .all(|resource| resource.is_leased(self.config.resource(resource.id)));
-                leased && group.running != Running::Unknown
-            }
+        let all = |group: &LocalGroup, so: fn(&LocalResource, &Resource) -> bool| {
+            group.resources.iter().all(|one| so(one, self.config.resource(one.id)))
         };
+        let rests = |group: &LocalGroup| match self.care() {
+            // What was found and is left alone is nobody's to keep.
+            Care::InForce => {
+                group.is_at_rest() && (!group.holds() || all(group, LocalResource::is_endless))
+            }
+            Care::HandsOff => group.is_at_rest(),
+            Care::Full => all(group, LocalResource::is_leased) && group.running != Running::Unknown,
+        };
+        let holds = self.groups.iter().any(|group| group.has_to_let_go(&self.config));
+        let until = self.guard.holds_until(self.peers.iter());
         if !self.maintenance.is_on_disk(stamp) {
             Some(Wait::Disk)
         } else if !self.groups.iter().all(rests) {
             Some(Wait::Groups)
+        } else if !on && holds && until.is_some_and(|until| until <= self.now) {
+            Some(Wait::CutOff)
         } else {
             None
         }
@@ -150,17 +177,14 @@ impl Node {
 
     /// Whether all that runs here would go on without this daemon.
     pub(super) fn leaves_running(&self) -> bool {
-        let stays = |group: &LocalGroup| {
-            let endless = group
-                .resources
-                .iter()
-                .all(|resource| resource.is_endless(self.config.resource(resource.id)));
-            group.is_at_rest() && endless
+        let endless = |group: &LocalGroup| {
+            let mut all = group.resources.iter();
+            !group.holds() || all.all(|one| one.is_endless(self.config.resource(one.id)))
         };
-        let patience = self.config.timing.deadtime;
-        let late = self.phase == Phase::Leaving && self.now >= self.leaving_since + patience;
+        // An address that cannot be renewed, since its interface is gone, say, keeps nobody from ending.
+        let late = self.now >= self.leaving_since + self.config.timing.deadtime;
         self.care() == Care::InForce
-            && self.groups.iter().all(|group| stays(group) || late && group.is_at_rest())
+            && self.groups.iter().all(|group| group.is_at_rest() && (late || endless(group)))
     }
 
     /// Tell what is left running.
@@ -257,7 +281,7 @@ impl Node {
         let wait = |node: NodeId| {
             let Some(peer) = self.peer(node) else { return self.own_wait(wish.stamp, wish.on) };
             // Once this node knows that all keep to it, the others still have to know that too.
-            let enough = |state| !agreed || state == MaintenanceState::InForce;
+            let enough = |state| !agreed || is_in_force(state);
             let said = peer.maintenance;
             let said = said.is_some_and(|word| word.stamp == wish.stamp && enough(word.state));
             match (said, peer.is_up()) {
@@ -274,4 +298,17 @@ impl Node {
             waits_for: waits.collect(),
         })
     }
+}
+
+/// Whether somebody who says this keeps what it runs, whatever it hears.
+fn is_in_force(state: MaintenanceState) -> bool {
+    match state {
+        MaintenanceState::InForce | MaintenanceState::Leaves => true,
+        MaintenanceState::Over | MaintenanceState::Noted => false,
+    }
+}
+
+/// Whether a daemon that said this last has ended by now, as it said.
+pub(super) fn leaves(word: Option<MaintenanceWord>) -> bool {
+    word.is_some_and(|word| word.state == MaintenanceState::Leaves)
 }

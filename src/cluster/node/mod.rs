@@ -273,14 +273,12 @@ impl Node {
 
     /// Until when this node may hold what it holds, and before when no peer acts.
     fn rights(&self) -> (Option<Instant>, Option<Instant>) {
-        match self.care() {
-            // No peer takes anything over.
-            Care::InForce => (None, None),
-            Care::Full | Care::HandsOff => {
-                let peers_wait = self.guard.peers_wait(self.peers.iter());
-                (self.guard.holds_until(self.peers.iter()), peers_wait)
-            }
+        // No peer takes anything over then.
+        if self.keeps() {
+            return (None, None);
         }
+        let peers = || self.peers.iter();
+        (self.guard.holds_until(peers()), self.guard.peers_wait(peers()))
     }
 
     fn holds_until(&self) -> Option<Instant> {

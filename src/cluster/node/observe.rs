@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::maintenance::leaves;
 use super::{Node, Timer};
 use crate::cluster::event::{Event, JoinReason, StopReason};
-use crate::cluster::group::{Care, LocalGroup, Running};
+use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::io::{LinkState, Memory, PingOutcome, Reject};
 use crate::cluster::peer::{Standing, Taken};
 use crate::cluster::time::Instant;
@@ -114,7 +115,7 @@ impl Node {
             true => gap > deadtime,
             false => peer.waits_until().is_none_or(|until| until <= now),
         };
-        let may_have_acted = self.care() != Care::InForce && self.peers.iter().any(passed);
+        let may_have_acted = !self.keeps() && self.peers.iter().any(passed);
         for peer in &mut self.peers {
             peer.judged_from = now;
             // Whoever was gone may have come back and acted: its word, or the operator's, is of before.
@@ -182,8 +183,8 @@ impl Node {
             Body::Unknown { version } => life.said.unknown_version = Some(*version),
             Body::Known(report) => self.report(from, report),
         }
-        if let (Some(word), Some(peer)) = (word, self.peer_mut(from)) {
-            peer.maintenance = Some(word);
+        if let Some(word) = word {
+            self.maintenance_word(from, word);
         }
         if let Some(before) = before.filter(|before| *before != key) {
             self.out.emit(Event::PeerKey { peer: self.name(from), key, before });
@@ -355,6 +356,8 @@ impl Node {
                         after,
                     });
                 }
+                // It said that it would fall silent.
+                Standing::Late | Standing::Lost if leaves(peer.maintenance) => {}
                 Standing::Late => {
                     let warntime = timing.warntime;
                     if let Some(life) = &mut peer.life {

@@ -42,7 +42,7 @@ pub fn event_parts(event: &Event) -> Parts {
             silence_ms: millis(*silence),
             deadtime_ms: millis(*deadtime),
         },
-        Event::PeerLeft { peer } => parts! { peer: peer },
+        Event::PeerLeft { peer } | Event::PeerLeavesRunning { peer } => parts! { peer: peer },
         Event::PeerConfirmedDead { peer, author } => parts! { peer: peer, author: author },
         Event::Namesakes { node, source, lives } => {
             parts! { node: node, source: source, lives: lives }
