@@ -297,6 +297,7 @@ impl Peer {
             self.doubled_at = Some(now);
         }
         self.replaced = self.life.as_ref().map(|life| life.incarnation);
+        let fresh_at = self.life.as_ref().map_or(self.judged_from, |life| life.fresh_at);
         self.unproven.clear();
         self.links.fill(LinkSight::default());
         self.life = Some(Life {
@@ -307,7 +308,7 @@ impl Peer {
             heard_at: now,
             sent_after: None,
             // Its answer to a fresh challenge is a round trip; its echo says from when.
-            fresh_at: self.judged_from,
+            fresh_at: fresh_at.max(self.judged_from),
             acked_at: now,
             counts_from: None,
             stalled: Duration::ZERO,

@@ -10,7 +10,10 @@ use lubdub::cluster::Node;
 use lubdub::cluster::io::{Input, OpId, Output, PingOutcome, ProbeOutcome};
 use lubdub::cluster::time::Instant;
 use lubdub::config::{Config, NodeId};
-use lubdub::wire::{Body, GroupTag, Heard, Heartbeat, Incarnation, NodeTag, Run, Sequence, Term};
+use lubdub::wire::{
+    Body, GroupTag, GuardRecord, Heard, Heartbeat, Incarnation, MAX_STAMP, MaintenanceState,
+    MaintenanceWord, NodeTag, Run, Sequence, Term, WishSubject,
+};
 
 /// One planted bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,10 @@ pub enum Mutant {
     Amnesia,
     /// Door: every peer seems to consent to whatever this node claims.
     ForgesConsent,
+    /// Door: every peer seems to have this node's wish for maintenance on its disk.
+    ForgesNoted,
+    /// Door: beta believes that every peer knows of the end of maintenance.
+    ForgesOver,
     /// Door: the ping node seems to answer always.
     PingAlwaysAnswers,
     /// Door: no address ever seems to answer, and there is always a witness.
@@ -56,6 +63,8 @@ pub struct Door {
     incarnation: Incarnation,
     /// This node's newest datagram.
     said: Sequence,
+    /// Stamp of the newest wish for maintenance that this node tells.
+    maintenance: Option<u64>,
     /// What this node claims.
     claims: BTreeMap<GroupTag, Term>,
     /// The newest life and datagram of each peer.
@@ -66,7 +75,8 @@ impl Door {
     pub fn new(config: Config, incarnation: Incarnation, seed: u64, mutant: Mutant) -> Self {
         let node = Node::new(config.clone(), incarnation, seed, Instant::ZERO);
         let (claims, newest) = (BTreeMap::new(), BTreeMap::new());
-        Self { node, mutant, config, incarnation, said: Sequence(0), claims, newest }
+        let (said, maintenance) = (Sequence(0), None);
+        Self { node, mutant, config, incarnation, said, maintenance, claims, newest }
     }
 
     /// Hand in one input, or the time, and take all that comes out.
@@ -103,6 +113,14 @@ impl Door {
             }
             (Mutant::ForgesConsent, Input::Received { heartbeat, .. }) => {
                 self.forge_consent(heartbeat);
+            }
+            (Mutant::ForgesNoted, Input::Received { heartbeat, .. }) => {
+                if let Some(stamp) = self.maintenance {
+                    forge_word(heartbeat, stamp, MaintenanceState::Noted);
+                }
+            }
+            (Mutant::ForgesOver, Input::Received { heartbeat, .. }) if self.config.me.0 == 1 => {
+                forge_word(heartbeat, MAX_STAMP, MaintenanceState::Over);
             }
             (Mutant::BelievesReplays, Input::Received { from, wall_us, heartbeat, .. }) => {
                 // The clock that an old datagram shows would be seen first.
@@ -178,9 +196,20 @@ impl Door {
     fn listen(&mut self, own: &Heartbeat) {
         self.said = own.header.sequence;
         if let Body::Known(report) = &own.body {
+            for wish in &report.wishes {
+                if let WishSubject::Maintenance { on: true } = wish.subject {
+                    self.maintenance = self.maintenance.max(Some(wish.stamp));
+                }
+            }
             for group in report.groups.iter().filter(|group| group.run == Run::Claiming) {
                 self.claims.insert(group.group, group.term);
             }
         }
     }
+}
+
+fn forge_word(heartbeat: &mut Heartbeat, stamp: u64, state: MaintenanceState) {
+    let records = &mut heartbeat.header.records;
+    records.retain(|record| !matches!(record, GuardRecord::Maintenance(_)));
+    records.push(GuardRecord::Maintenance(MaintenanceWord { stamp, state }));
 }

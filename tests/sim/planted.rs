@@ -171,6 +171,35 @@ fn replays_that_are_believed() {
 }
 
 #[test]
+fn maintenance_that_not_every_node_has_on_its_disk() {
+    caught(Mutant::ForgesNoted, &[Audit::NeverTwo], 3, |options, mutant| {
+        let mut world = come_up(options, mutant)?;
+        // The wish does not get through; what beta says still does, for a while.
+        let ways = world.ways_between(ALPHA, BETA).into_iter();
+        let out: Vec<Broken> =
+            ways.filter(|way| matches!(way, Broken::Way { from: ALPHA, .. })).collect();
+        world.break_(&out);
+        world.command(ALPHA, Command::Maintenance { on: true });
+        world.run_until(on(&world, 300))?;
+        isolate(world)
+    });
+}
+
+#[test]
+fn an_end_of_maintenance_that_its_holder_has_not_heard_of() {
+    caught(Mutant::ForgesOver, &[Audit::NeverTwo], 3, |options, mutant| {
+        let mut world = come_up(options, mutant)?;
+        world.command(BETA, Command::Maintenance { on: true });
+        world.run_until(on(&world, 1000))?;
+        let cables = world.all_cables(ALPHA);
+        world.break_(&cables);
+        world.run_until(on(&world, 2000))?;
+        world.command(BETA, Command::Maintenance { on: false });
+        world.run_until(on(&world, 3000))
+    });
+}
+
+#[test]
 fn requests_with_one_name() {
     caught(Mutant::RepeatsIds, &[Audit::Requests], 1, switch_over);
 }

@@ -152,6 +152,11 @@ impl PingGuard {
         self.counts_until().is_some_and(|until| now <= until)
     }
 
+    /// When it will have answered without a gap for a deadtime, if it goes on.
+    pub(in crate::cluster) fn proves_from(&self) -> Option<Instant> {
+        self.answers_since.filter(|_| self.is_on()).map(|since| since + self.deadtime)
+    }
+
     /// For how long a ping node has answered without a gap.
     pub(in crate::cluster) fn answers_for(&self, now: Instant) -> Option<Duration> {
         self.answers(now).then(|| self.answers_since.map(|since| now - since))?

@@ -505,6 +505,9 @@ impl Node {
         let ping = self.guard.ping.next(self.peers_are_late());
         let ping_ends =
             self.guard.ping.counts_until().filter(|until| *until >= now).map(|until| until + micro);
+        let claims = |group: &LocalGroup| matches!(group.running, Running::Claiming { .. });
+        let claims = self.groups.iter().any(claims);
+        let proves = self.guard.ping.proves_from().filter(|from| claims && *from > now);
         let wanted = self.wanted_probes();
         let probe = self.guard.next_probe(&|group| wanted.contains(&group));
         let start = Instant::ZERO + timing.initdead;
@@ -521,7 +524,7 @@ impl Node {
         silence
             .map(|at| (at, Timer::Silence))
             .chain(links.map(|at| (at, Timer::Link)))
-            .chain(ping.into_iter().chain(ping_ends).map(|at| (at, Timer::Ping)))
+            .chain(ping.into_iter().chain(ping_ends).chain(proves).map(|at| (at, Timer::Ping)))
             .chain(probe.map(|at| (at, Timer::Probe)))
             .chain(join.chain(listens).map(|at| (at, Timer::Join)))
             .chain(let_go.map(|at| (at, Timer::LetGo)))
