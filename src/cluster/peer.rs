@@ -8,12 +8,14 @@
 //!                         └ Left            any round trip ◀────────── Dead
 //! ```
 
+mod bond;
 mod sight;
 mod stream;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub(super) use self::bond::Bond;
 pub(super) use self::sight::LinkSight;
 use self::stream::RefusedStream;
 use super::clock::PeerClock;
@@ -23,8 +25,8 @@ use super::sent::Sent;
 use super::time::Instant;
 use crate::config::{GroupId, LinkId, NodeId, Timing};
 use crate::wire::{
-    Candidate, Echo, GroupReport, Header, Heard, Incarnation, KeyId, MAX_CANDIDATES, Mac,
-    MaintenanceWord, NodeTag, Nonce, Phase, PingSight, Sequence, Window,
+    Candidate, Echo, GroupReport, Header, Heard, Incarnation, KeyId, MAX_CANDIDATES, Mac, NodeTag,
+    Nonce, Phase, PingSight, Sequence, Window,
 };
 
 /// How a peer is.
@@ -135,10 +137,8 @@ pub(super) struct Peer {
     lives: u64,
     pub(super) standing: Standing,
     pub(super) life: Option<Life>,
-    /// What it said of maintenance last, in whatever life: it has that on its disk.
-    pub(super) maintenance: Option<MaintenanceWord>,
-    /// It may go on with what it ran, whatever the guard sees: it may not know that maintenance is over.
-    pub(super) may_keep: bool,
+    /// What it is bound by in maintenance, over all lives: it has that on its disk.
+    pub(super) bond: Bond,
     /// Its wall clock, over all lives.
     pub(super) clock: PeerClock,
     unproven: Vec<Unproven>,
@@ -179,8 +179,7 @@ impl Peer {
             lives: 0,
             standing: Standing::Unknown,
             life: None,
-            maintenance: None,
-            may_keep: false,
+            bond: Bond::default(),
             clock: PeerClock::default(),
             unproven: Vec::new(),
             refused_stream: RefusedStream::default(),

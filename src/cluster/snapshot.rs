@@ -93,6 +93,9 @@ pub struct NodeView {
     pub state: NodeState,
     /// An operator put it in standby: who.
     pub standby: Option<String>,
+    /// It is silent since its daemon ended in maintenance, and left running what it ran.
+    #[serde(default)]
+    pub left_running: bool,
     /// Whether it sees a ping node; `None`: none is configured, or it is not up.
     pub ping: Option<bool>,
     /// Two machines run under its name.

@@ -73,6 +73,7 @@ fn state_of(view: &NodeView) -> Words {
         (NodeState::Up, _) if view.standby.is_some() => Words::new(Tone::Warn, "standby"),
         (NodeState::Up, _) => Words::new(Tone::Good, "up"),
         (NodeState::Late, _) => Words::new(Tone::Warn, format!("late{silence}")),
+        (NodeState::Lost, _) if view.left_running => Words::new(Tone::Warn, "left, in maintenance"),
         (NodeState::Lost, _) => Words::new(Tone::Bad, format!("LOST{silence}")),
         (NodeState::Dead, _) => Words::new(Tone::Bad, "dead"),
         (NodeState::Left, _) => Words::new(Tone::Warn, "left"),

@@ -68,6 +68,7 @@ fn me(name: &str) -> NodeView {
         name: name.into(),
         state: NodeState::Up,
         standby: None,
+        left_running: false,
         ping: Some(true),
         doubled: false,
         one_way: Vec::new(),
@@ -105,6 +106,7 @@ fn status(node: &str, nodes: Vec<NodeView>, holders: &[(&str, Run)]) -> Box<Stat
         namesake: None,
         refused: BTreeMap::new(),
         refused_ago: BTreeMap::new(),
+        maintenance: None,
         disk: None,
         counts: Counts::default(),
     };

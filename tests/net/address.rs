@@ -35,16 +35,40 @@ fn renewal_keeps_it() {
             for vip in [VIP, VIP6] {
                 let vip = address(vip);
                 let first =
-                    addresses.renew(RESOURCE, &vip, SECOND, clock.after(1000), || clock.now());
+                    addresses
+                        .renew(RESOURCE, &vip, Some(SECOND), clock.after(1000), || clock.now());
                 assert_eq!(first, RenewOutcome::PutBack);
                 let end = clock.after(2500);
                 while clock.now() < end {
                     clock.reach(Some(clock.after(200))).await;
                     assert!(here.has(&vip.ip.to_string()));
                     let renewed =
-                        addresses.renew(RESOURCE, &vip, SECOND, clock.after(1000), || clock.now());
+                        addresses
+                            .renew(RESOURCE, &vip, Some(SECOND), clock.after(1000), || clock.now());
                     assert_eq!(renewed, RenewOutcome::Kept);
                 }
+            }
+        });
+    });
+}
+
+/// As in maintenance, and after it.
+#[test]
+fn without_a_lease_it_stays_and_with_one_again_it_goes() {
+    with_pair(|here, _| {
+        here.run(async |clock| {
+            let mut addresses = Addresses::new().unwrap();
+            for vip in [VIP, VIP6] {
+                let vip = address(vip);
+                let mut renew = |lease| {
+                    addresses.renew(RESOURCE, &vip, lease, clock.after(1000), || clock.now())
+                };
+                assert_eq!(renew(Some(SECOND)), RenewOutcome::PutBack);
+                assert_eq!(renew(None), RenewOutcome::Kept);
+                clock.reach(Some(clock.after(2500))).await;
+                assert!(here.has(&vip.ip.to_string()));
+                assert_eq!(renew(Some(SECOND)), RenewOutcome::Kept);
+                until("the lease ends", || !here.has(&vip.ip.to_string()));
             }
         });
     });
@@ -59,8 +83,9 @@ fn what_somebody_removed_is_noticed_and_put_back() {
             for vip in [VIP, VIP6] {
                 let address = address(vip);
                 let renew = |addresses: &mut Addresses| {
-                    addresses
-                        .renew(RESOURCE, &address, 5 * SECOND, clock.after(1000), || clock.now())
+                    addresses.renew(RESOURCE, &address, Some(5 * SECOND), clock.after(1000), || {
+                        clock.now()
+                    })
                 };
                 assert_eq!(renew(&mut addresses), RenewOutcome::PutBack);
                 here.ip(&format!("addr del {address} dev eth0"));
@@ -83,7 +108,8 @@ fn nothing_is_put_anywhere_once_the_right_is_over() {
             let mut addresses = Addresses::new().unwrap();
             clock.reach(Some(clock.after(2))).await;
             let late =
-                addresses.renew(RESOURCE, &vip, SECOND, Instant::from_millis(1), || clock.now());
+                addresses
+                    .renew(RESOURCE, &vip, Some(SECOND), Instant::from_millis(1), || clock.now());
             assert_eq!(late, RenewOutcome::TooLate);
             assert!(!here.has(VIP));
             // The right ends between the look at the clock and the kernel's answer: taken back.
@@ -92,7 +118,8 @@ fn nothing_is_put_anywhere_once_the_right_is_over() {
                 reads.set(reads.get() + 1);
                 Instant::from_millis(if reads.get() <= 2 { 10 } else { 20 })
             };
-            let late = addresses.renew(RESOURCE, &vip, SECOND, Instant::from_millis(10), jumps);
+            let late =
+                addresses.renew(RESOURCE, &vip, Some(SECOND), Instant::from_millis(10), jumps);
             assert_eq!((late, reads.get()), (RenewOutcome::TooLate, 3));
             assert!(!here.has(VIP));
         });
@@ -106,7 +133,7 @@ fn dropping_is_at_once_and_no_surprise() {
             let vip = address(VIP);
             let mut watcher = Watcher::open().unwrap();
             let mut addresses = Addresses::new().unwrap();
-            addresses.renew(RESOURCE, &vip, SECOND, clock.after(1000), || clock.now());
+            addresses.renew(RESOURCE, &vip, Some(SECOND), clock.after(1000), || clock.now());
             assert!(here.has(VIP));
             let before = clock.now();
             addresses.drop_now(RESOURCE, &vip).unwrap();
@@ -125,7 +152,7 @@ fn dropping_is_at_once_and_no_surprise() {
             here.ip("link del eth0");
             addresses.drop_now(RESOURCE, &vip).unwrap();
             let renewed =
-                addresses.renew(RESOURCE, &vip, SECOND, clock.after(1000), || clock.now());
+                addresses.renew(RESOURCE, &vip, Some(SECOND), clock.after(1000), || clock.now());
             assert!(
                 matches!(&renewed, RenewOutcome::Failed(why) if why.contains("no interface eth0")),
                 "{renewed:?}"
@@ -140,7 +167,9 @@ fn carrier_that_returns_is_noticed() {
         here.run(async |clock| {
             let mut watcher = Watcher::open().unwrap();
             let mut addresses = Addresses::new().unwrap();
-            addresses.renew(RESOURCE, &address(VIP), 5 * SECOND, clock.after(1000), || clock.now());
+            addresses.renew(RESOURCE, &address(VIP), Some(5 * SECOND), clock.after(1000), || {
+                clock.now()
+            });
             there.ip("link set eth0 down");
             until("the cable is dead", || !here.ip("-o link show eth0").contains("LOWER_UP"));
             there.ip("link set eth0 up");
@@ -156,7 +185,9 @@ fn lost_news_mean_looking_at_everything_again() {
         here.run(async |clock| {
             let mut watcher = Watcher::open().unwrap();
             let mut addresses = Addresses::new().unwrap();
-            addresses.renew(RESOURCE, &address(VIP), 5 * SECOND, clock.after(1000), || clock.now());
+            addresses.renew(RESOURCE, &address(VIP), Some(5 * SECOND), clock.after(1000), || {
+                clock.now()
+            });
             // More news than the socket holds, the one that counts among those that are lost.
             flood(here);
             here.ip(&format!("addr del {VIP}/24 dev eth0"));

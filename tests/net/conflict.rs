@@ -23,7 +23,8 @@ fn is_noticed_once_a_second_and_only_while_it_is_held() {
         here.run(async |clock| {
             for vip in [VIP, VIP6] {
                 let mut addresses = Addresses::new().unwrap();
-                addresses.renew(RESOURCE, &address(vip), LEASE, clock.after(1000), || clock.now());
+                addresses
+                    .renew(RESOURCE, &address(vip), Some(LEASE), clock.after(1000), || clock.now());
                 // Our own words are no conflict.
                 addresses.announce(&address(vip)).unwrap();
                 claim(there, vip);
@@ -33,7 +34,8 @@ fn is_noticed_once_a_second_and_only_while_it_is_held() {
                 claim(there, vip);
                 quiet(&mut addresses).await;
                 clock.reach(Some(clock.after(1000))).await;
-                addresses.renew(RESOURCE, &address(vip), LEASE, clock.after(1000), || clock.now());
+                addresses
+                    .renew(RESOURCE, &address(vip), Some(LEASE), clock.after(1000), || clock.now());
                 claim(there, vip);
                 assert_eq!(soon("the conflict", addresses.next()).await, conflict);
 
@@ -53,7 +55,8 @@ fn other_traffic_is_no_conflict() {
         here.run(async |clock| {
             let mut addresses = Addresses::new().unwrap();
             for vip in [VIP, VIP6] {
-                addresses.renew(RESOURCE, &address(vip), LEASE, clock.after(1000), || clock.now());
+                addresses
+                    .renew(RESOURCE, &address(vip), Some(LEASE), clock.after(1000), || clock.now());
                 // It asks for the address, and gets its answer.
                 there.ip("neigh flush all");
                 there.inside(|| {

@@ -235,3 +235,20 @@ fn a_group_that_moves_is_waited_for_and_one_that_nobody_had_is_not_started() {
     world.command(BETA, OFF);
     over_and_stays_on(&mut world, BETA);
 }
+
+/// It hears nobody and is heard: its word that it knows of the end comes in no round trip, and a ping node has no memory.
+#[test]
+fn a_deaf_holder_is_not_taken_for_dead_by_its_own_word() {
+    let mut options = Options::pair(17);
+    options.arp = false;
+    let mut world = pair(options);
+    let ways = world.ways_between(ALPHA, BETA).into_iter();
+    let to_alpha: Vec<Broken> =
+        ways.filter(|way| matches!(way, Broken::Way { to: ALPHA, .. })).collect();
+    world.break_(&to_alpha);
+    still(&mut world, millis(5000));
+    world.command(ALPHA, OFF);
+    still(&mut world, millis(5000));
+    world.mend(&to_alpha);
+    over_and_stays_on(&mut world, ALPHA);
+}

@@ -334,6 +334,9 @@ fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
             let refused = format!("on {name}: does lubdub status there tell of refused datagrams?");
             return Some(Finding::degraded(what).todo(refused).todo(way_in(name)));
         }
+        NodeState::Lost if node.left_running => {
+            format!("{name} left: its daemon ended in maintenance")
+        }
         NodeState::Lost => silence.map_or_else(
             || format!("{name} is lost"),
             |s| format!("{name} is lost: silent for {s}"),
@@ -345,6 +348,9 @@ fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
     let finding = Finding::degraded(lost);
     Some(match node.state {
         NodeState::Up | NodeState::Late => finding,
+        NodeState::Lost if node.left_running => {
+            finding.todo(format!("on {name}: systemctl start lubdub"))
+        }
         NodeState::Left => finding.todo(format!("on {name}: systemctl start lubdub")),
         NodeState::Lost | NodeState::Dead | NodeState::Unknown => {
             finding.todo(format!("on {name}: systemctl status lubdub; then look at the links"))

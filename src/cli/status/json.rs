@@ -128,6 +128,8 @@ struct Node<'a> {
     state: NodeState,
     /// Who put it in standby.
     standby: Option<&'a str>,
+    /// It is silent since its daemon ended in maintenance.
+    left_running: bool,
     /// Whether it sees a ping node.
     ping: Option<bool>,
     /// Two machines run under its name.
@@ -250,6 +252,7 @@ impl<'a> Node<'a> {
             name: &node.name,
             state: node.state,
             standby: node.standby.as_deref(),
+            left_running: node.left_running,
             ping: node.ping,
             doubled: node.doubled,
             one_way: &node.one_way,

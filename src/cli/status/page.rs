@@ -289,6 +289,7 @@ fn node_row(snapshot: &Snapshot, node: &NodeView) -> Row {
         }
         (NodeState::Up, Some(Phase::Active) | None) => ("up", Tone::Good),
         (NodeState::Late, _) => ("late", Tone::Warn),
+        (NodeState::Lost, _) if node.left_running => ("left", Tone::Warn),
         (NodeState::Lost, _) => ("LOST", Tone::Bad),
         (NodeState::Dead, _) => ("dead", Tone::Bad),
         (NodeState::Left, _) => ("left", Tone::Warn),
@@ -328,6 +329,10 @@ fn unheard(node: &NodeView) -> String {
         };
     }
     match (node.state, &node.peer) {
+        (NodeState::Lost, Some(peer)) if node.left_running => format!(
+            "silent for {}: its daemon ended in maintenance, and what ran there goes on",
+            age(peer.silence)
+        ),
         (NodeState::Left, _) => "left: its daemon was stopped in order".to_owned(),
         (NodeState::Unknown, _) | (_, None) => "never heard since this node started".to_owned(),
         (NodeState::Dead, Some(peer)) => format!("proven dead, silent for {}", age(peer.silence)),

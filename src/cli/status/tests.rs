@@ -13,8 +13,8 @@ use crate::cluster::guard::{Doubt, GuardLevel};
 use crate::cluster::io::Reject;
 use crate::cluster::placement::{Reason, Unable};
 use crate::cluster::snapshot::{
-    GroupView, LinkView, NodeState, NodeView, PeerView, PingView, ResourceState, ResourceView,
-    Snapshot,
+    GroupView, LinkView, MaintenanceView, NodeState, NodeView, PeerView, PingView, ResourceState,
+    ResourceView, Snapshot, Wait,
 };
 use crate::config::Section;
 use crate::control::{DaemonFacts, KeyIds};
@@ -50,6 +50,7 @@ fn alpha() -> NodeView {
         name: "alpha".into(),
         state: NodeState::Up,
         standby: None,
+        left_running: false,
         ping: Some(true),
         doubled: false,
         one_way: Vec::new(),
@@ -76,6 +77,7 @@ fn beta() -> NodeView {
         name: "beta".into(),
         state: NodeState::Up,
         standby: None,
+        left_running: false,
         ping: Some(true),
         doubled: false,
         one_way: Vec::new(),
@@ -120,6 +122,7 @@ fn fine() -> Status {
         namesake: None,
         refused: BTreeMap::new(),
         refused_ago: BTreeMap::new(),
+        maintenance: None,
         disk: None,
         counts: Counts::default(),
     };
@@ -301,6 +304,35 @@ fn nobody_could_take_over() {
     web.unable = vec![("alpha".into(), Unable::Standby), ("beta".into(), Unable::Standby)];
     (web.level, web.weaker) = (GuardLevel::None, Some("it has no address".into()));
     check("nobody_could_take_over", &status, Exit::Degraded);
+}
+
+#[test]
+fn maintenance() {
+    let mut status = fine();
+    let mut view = MaintenanceView {
+        on: true,
+        author: "root".into(),
+        in_force: false,
+        waits_for: vec![("beta".into(), Wait::Silent)],
+    };
+    group(&mut status).reason = Reason::Maintenance { author: "root".into() };
+    status.snapshot.maintenance = Some(view.clone());
+    lose_beta(&mut status, secs(12));
+    check("maintenance_waits", &status, Exit::Degraded);
+
+    view.on = false;
+    group(&mut status).reason = Reason::Preferred;
+    status.snapshot.maintenance = Some(view.clone());
+    check("maintenance_over_unheard", &status, Exit::Degraded);
+
+    (view.on, view.in_force) = (true, true);
+    view.waits_for.clear();
+    group(&mut status).reason = Reason::Maintenance { author: "root".into() };
+    status.snapshot.maintenance = Some(view);
+    status.snapshot.nodes[1].left_running = true;
+    check("maintenance_upgrade", &status, Exit::Degraded);
+    status.snapshot.nodes[1] = beta();
+    check("maintenance_in_force", &status, Exit::Fine);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::cluster::snapshot::MaintenanceView;
 use crate::control::Status;
 use crate::wire::{Run, Term};
 
@@ -92,6 +93,32 @@ fn standby_fails_where_nobody_else_is_able() {
         panic!("it did not fail")
     };
     assert!(why.starts_with("alpha is in standby, but keeps web: no other node is able"), "{why}");
+}
+
+#[test]
+fn maintenance_is_done_when_every_node_knows_and_its_end_when_all_that_are_heard_do() {
+    let (on, off) = (Goal::Maintenance { on: true }, Goal::Maintenance { on: false });
+    let mut now = fine();
+    let view = |on: bool, in_force: bool, waits: &[(&str, Wait)]| {
+        let waits_for = waits.iter().map(|(node, wait)| ((*node).to_owned(), *wait)).collect();
+        Some(MaintenanceView { on, author: "root".into(), in_force, waits_for })
+    };
+    assert_eq!(off.progress(&now), Progress::Done("maintenance is over".into()));
+    now.maintenance = view(true, false, &[("beta", Wait::Silent)]);
+    assert_eq!(on.progress(&now), waiting("beta is not heard"));
+    assert_eq!(off.progress(&now), waiting("maintenance is not over yet"));
+    now.maintenance = view(true, true, &[("beta", Wait::Word)]);
+    assert_eq!(on.progress(&now), waiting("beta has not said that it knows"));
+    now.maintenance = view(true, true, &[]);
+    assert_eq!(on.progress(&now), Progress::Done("maintenance is in force on every node".into()));
+    now.maintenance = view(false, false, &[("beta", Wait::Silent), ("alpha", Wait::Groups)]);
+    assert!(matches!(on.progress(&now), Progress::Failed(_)));
+    assert_eq!(off.progress(&now), waiting("alpha still looks at what runs on it"));
+    now.maintenance = view(false, false, &[("beta", Wait::Silent)]);
+    assert_eq!(
+        off.progress(&now),
+        Progress::Done("maintenance is over on every node that is heard".into())
+    );
 }
 
 #[test]

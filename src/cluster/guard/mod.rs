@@ -192,7 +192,7 @@ impl Guard {
                 if peer.report(about.group).is_some_and(|report| report.run == Run::Blocked) {
                     return Err(Doubt::StopFailed);
                 }
-                if peer.may_keep {
+                if peer.bond.may_keep {
                     return Err(Doubt::Maintenance);
                 }
                 let evidence = self.silence_means_death(now, about, peer, silence)?;

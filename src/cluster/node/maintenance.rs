@@ -89,7 +89,7 @@ impl Node {
     /// A peer says what it keeps to.
     pub(super) fn maintenance_word(&mut self, from: NodeId, word: MaintenanceWord) {
         let Some(peer) = self.peer_mut(from) else { return };
-        let former = peer.maintenance.replace(word);
+        let former = peer.bond.word.replace(word);
         if leaves(Some(word)) && !leaves(former) {
             let peer = self.name(from);
             self.out.emit(Event::PeerLeavesRunning { peer });
@@ -100,6 +100,11 @@ impl Node {
     pub(super) fn observe_maintenance(&mut self) {
         let Some(wish) = self.wishes.maintenance() else { return };
         let (stamp, on) = (wish.stamp, wish.on);
+        // A word that came in no round trip ends no silence: whoever acted on that silence at once would meet its speaker.
+        for peer in self.peers.iter_mut().filter(|peer| peer.is_up()) {
+            let over = peer.bond.word.filter(|word| word.state == MaintenanceState::Over);
+            peer.bond.over = over.map_or(peer.bond.over, |word| word.stamp.max(peer.bond.over));
+        }
         self.agree(stamp, on);
         let care = self.care();
         let former = std::mem::replace(&mut self.maintenance.care, care);
@@ -126,10 +131,7 @@ impl Node {
         }
         let agreed = self.is_agreed(stamp, on);
         for peer in &mut self.peers {
-            let over = peer
-                .maintenance
-                .is_some_and(|word| word.state == MaintenanceState::Over && word.stamp >= stamp);
-            peer.may_keep = on || !agreed && !over;
+            peer.bond.may_keep = on || !agreed && peer.bond.over < stamp;
         }
     }
 
@@ -137,8 +139,11 @@ impl Node {
     /// an operator's word, ran nothing then; in maintenance it starts nothing either, so its end binds it as it is.
     fn agree(&mut self, stamp: u64, on: bool) {
         let said = |word: Option<MaintenanceWord>| word.is_some_and(|word| word.stamp == stamp);
-        let all = said(self.maintenance.word)
-            && self.peers.iter().all(|peer| said(peer.maintenance) || !on && peer.is_gone());
+        let knows = |peer: &Peer| match on {
+            true => said(peer.bond.word),
+            false => peer.bond.over == stamp || peer.is_gone(),
+        };
+        let all = said(self.maintenance.word) && self.peers.iter().all(knows);
         let differs = |peer: &Peer| peer.is_up() && Guard::differs(&self.config, peer).is_some();
         if !all || self.is_agreed(stamp, on) || on && self.peers.iter().any(differs) {
             return;
@@ -272,7 +277,7 @@ impl Node {
     }
 
     /// For status: `None` where there is none, and none that has yet to end.
-    pub(super) fn maintenance_view(&self) -> Option<MaintenanceView> {
+    pub(in crate::cluster) fn maintenance_view(&self) -> Option<MaintenanceView> {
         let wish = self.wishes.maintenance()?;
         let agreed = self.is_agreed(wish.stamp, wish.on);
         if agreed && !wish.on {
@@ -282,7 +287,7 @@ impl Node {
             let Some(peer) = self.peer(node) else { return self.own_wait(wish.stamp, wish.on) };
             // Once this node knows that all keep to it, the others still have to know that too.
             let enough = |state| !agreed || is_in_force(state);
-            let said = peer.maintenance;
+            let said = peer.bond.word;
             let said = said.is_some_and(|word| word.stamp == wish.stamp && enough(word.state));
             match (said, peer.is_up()) {
                 (true, _) => None,

@@ -357,7 +357,7 @@ impl Node {
                     });
                 }
                 // It said that it would fall silent.
-                Standing::Late | Standing::Lost if leaves(peer.maintenance) => {}
+                Standing::Late | Standing::Lost if leaves(peer.bond.word) => {}
                 Standing::Late => {
                     let warntime = timing.warntime;
                     if let Some(life) = &mut peer.life {

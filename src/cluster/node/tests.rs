@@ -18,6 +18,7 @@ use crate::wire::{Body, Flags, Header, Heartbeat, KeyId, NodeTag, Run, Sequence}
 mod adversity;
 mod agents;
 mod clocks;
+mod maintenance;
 mod namesake;
 mod told;
 
@@ -220,10 +221,10 @@ impl Pair {
             Output::Exit => {
                 self.exited.insert(me);
             }
-            Output::KillAgent { .. }
-            | Output::Announce { .. }
-            | Output::Reply { .. }
-            | Output::Remember { .. } => {}
+            Output::Remember { number, .. } => {
+                self.tell(me, Input::Remembered { newest: number, error: None });
+            }
+            Output::KillAgent { .. } | Output::Announce { .. } | Output::Reply { .. } => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Node;
+use super::maintenance::leaves;
 use crate::cluster::group::{LocalGroup, Running};
 use crate::cluster::io::LinkState;
 use crate::cluster::keys::{self, KeyConflict};
@@ -87,6 +88,7 @@ impl Node {
                 name: node.name.clone(),
                 state: NodeState::Up,
                 standby,
+                left_running: false,
                 ping,
                 doubled: self.has_namesake(),
                 one_way: Vec::new(),
@@ -107,6 +109,7 @@ impl Node {
             name: node.name.clone(),
             state,
             standby,
+            left_running: !peer.is_up() && leaves(peer.bond.word),
             ping: sight.map(|sight| matches!(sight, PingSight::Answers | PingSight::Returning)),
             doubled: peer.is_double(now, self.config.timing.deadtime),
             one_way: one_way.iter().map(|link| self.config.link(*link).name.clone()).collect(),

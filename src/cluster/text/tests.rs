@@ -2,6 +2,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::agent::{Action, ExitCode, Outcome};
+use crate::cluster::guard::Doubt;
 use crate::wire::{Incarnation, KeysChange, Mac, Term};
 
 const ALPHA: Mac = Mac([2, 0, 0, 0, 0, 0x0a]);
@@ -135,6 +136,26 @@ fn events_are_sentences_with_their_numbers() {
             Event::GroupStarted { group: group(), term: Term(0x0501), took: ms(31) },
             Level::Info,
             "web runs here, started in 31 ms (term 5.1)",
+        ),
+        (
+            Event::Placed {
+                group: group(),
+                node: Some("alpha".into()),
+                reason: Reason::Maintenance { author: "root".into() },
+            },
+            Level::Info,
+            "web belongs on alpha: in maintenance (root asked for it): nothing moves",
+        ),
+        (
+            Event::LeftRunning { groups: vec!["web".into(), "db".into()] },
+            Level::Warn,
+            "this daemon ends in maintenance; left running here: web, db",
+        ),
+        (
+            refused(Doubt::Maintenance),
+            Level::Warn,
+            "web is not taken over: alpha is silent, and was in maintenance: it keeps what it ran until it hears of the end; if it \
+             is off, lubdub confirm-dead alpha",
         ),
         (
             Event::GroupRestored { group: group(), took: ms(45) },
