@@ -335,7 +335,7 @@ pub struct Wish {
 }
 
 /// Bytes of a wish's author.
-pub const MAX_AUTHOR: usize = 32;
+pub const MAX_AUTHOR: usize = 28;
 
 /// Stamp of a wish: above it nobody could make a higher one.
 pub const MAX_STAMP: u64 = u64::MAX >> 1;

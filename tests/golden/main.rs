@@ -8,9 +8,9 @@ mod tests {
 
     use lubdub::wire::{
         Ability, Body, Candidate, ClusterTag, Echo, Flags, GroupReport, GroupTag, GuardRecord,
-        Header, Heard, Heartbeat, Incarnation, Keys, Mac, NodeTag, Nonce, OwnCheck, Phase,
-        PingSight, Report, Run, SealError, Sequence, Survey, SurveyHeard, SurveyRole, Term, Wish,
-        WishSubject, open, open_survey, seal, seal_survey,
+        Header, Heard, Heartbeat, Incarnation, Keys, Mac, MaintenanceState, MaintenanceWord,
+        NodeTag, Nonce, OwnCheck, Phase, PingSight, Report, Run, SealError, Sequence, Survey,
+        SurveyHeard, SurveyRole, Term, Wish, WishSubject, open, open_survey, seal, seal_survey,
     };
 
     /// Signs these files and nothing else.
@@ -147,6 +147,29 @@ mod tests {
     #[test]
     fn full_heartbeat() {
         both_ways("wire-v1/full.hex", &full());
+    }
+
+    #[test]
+    fn maintenance() {
+        let mut heartbeat = first();
+        let states = [
+            MaintenanceState::Over,
+            MaintenanceState::Noted,
+            MaintenanceState::InForce,
+            MaintenanceState::Leaves,
+        ];
+        let record =
+            |state| GuardRecord::Maintenance(MaintenanceWord { stamp: 452_409_753_600_002, state });
+        heartbeat.header.records = states.map(record).to_vec();
+        if let Body::Known(report) = &mut heartbeat.body {
+            let wish = |on| Wish {
+                subject: WishSubject::Maintenance { on },
+                stamp: 452_409_753_600_002,
+                author: "root".to_owned(),
+            };
+            report.wishes = vec![wish(true), wish(false)];
+        }
+        both_ways("wire-v1/maintenance.hex", &heartbeat);
     }
 
     #[test]

@@ -2,8 +2,8 @@ use super::*;
 use crate::wire::{
     Ability, Candidate, Echo, Flags, GroupReport, GroupTag, GuardRecord, Heard, Incarnation,
     MAX_AUTHOR, MAX_CANDIDATES, MAX_GROUPS_PER_PAGE, MAX_MACS, MAX_NODES, MAX_WISHES_PER_PAGE,
-    Mac as HardwareAddress, NodeTag, Nonce, Phase, PingSight, Report, Run, Sequence, Term, Wish,
-    WishSubject,
+    Mac as HardwareAddress, MaintenanceState, MaintenanceWord, NodeTag, Nonce, Phase, PingSight,
+    Report, Run, Sequence, Term, Wish, WishSubject,
 };
 
 const KEY: &str = "f05a1dc3b3f9e2b6c8b35a7f4fb1adf6f2a8f2ca34c7c6f6b0d4a5b1e60cb4d9";
@@ -71,7 +71,9 @@ fn largest() -> Heartbeat {
     let mut heartbeat = small();
     heartbeat.header.flags = Flags { ask: true, answer: true, goodbye: true };
     heartbeat.header.echoes = vec![echo; MAX_NODES];
-    heartbeat.header.records = vec![GuardRecord::Ping(PingSight::Answers)];
+    let word = MaintenanceWord { stamp: u64::MAX, state: MaintenanceState::InForce };
+    heartbeat.header.records =
+        vec![GuardRecord::Ping(PingSight::Answers), GuardRecord::Maintenance(word)];
     heartbeat.body = Body::Known(Report {
         phase: Phase::Leaving,
         digests: [u32::MAX; 4],
