@@ -77,6 +77,53 @@ fn a_pair_is_upgraded_one_node_at_a_time() {
 }
 
 #[test]
+fn a_pair_is_upgraded_in_maintenance_and_no_client_notices() {
+    inside("together::a_pair_is_upgraded_in_maintenance_and_no_client_notices", || {
+        let pair = Pair::begin();
+        let Pair { alpha, beta, client } = &pair;
+        let directory = tempfile::tempdir().unwrap();
+        let newer = newer_package(directory.path());
+        let web = nginx(alpha);
+        let lifetime = || alpha.shell("ip -o address show to 10.77.0.100");
+        alpha.shell("lubdub maintenance on");
+        assert!(lifetime().contains("valid_lft forever"), "{}", lifetime());
+        for machine in [alpha, beta] {
+            upgrade(machine, &newer);
+            pair.wait_whole();
+            assert_eq!(nginx(alpha), web);
+        }
+        // Nor when both are away, for as long as that takes.
+        for machine in [alpha, beta] {
+            machine.shell("systemctl stop lubdub");
+        }
+        let told = alpha.shell("journalctl --unit=lubdub --no-pager");
+        assert!(told.contains("left running here: web"), "{told}");
+        for machine in [beta, alpha] {
+            machine.shell("systemctl start lubdub");
+        }
+        pair.wait_whole();
+        assert_eq!(alpha.property("StatusText"), "in maintenance; web runs here");
+        beta.shell("lubdub maintenance off");
+        alpha.until(
+            "the address is leased again",
+            "! ip -o address show to 10.77.0.100 | grep -q forever",
+        );
+        pair.wait_whole();
+        assert_eq!(nginx(alpha), web);
+        let fates = client.take();
+        assert!(fates.iter().all(|fate| fate.as_deref() == Ok("alpha")), "{}", self::told(&fates));
+
+        // All is looked after again.
+        alpha.shell(&format!("kill -KILL {web} $(pgrep --parent {web})"));
+        alpha.until(
+            "nginx is another one",
+            &format!("[ -e /run/nginx.pid ] && [ $(cat /run/nginx.pid) != {web} ]"),
+        );
+        pair.served_by("alpha");
+    });
+}
+
+#[test]
 fn an_upgrade_that_would_not_start_leaves_the_old_daemon_alone() {
     inside("together::an_upgrade_that_would_not_start_leaves_the_old_daemon_alone", || {
         let pair = Pair::begin();
