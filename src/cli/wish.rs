@@ -364,6 +364,11 @@ fn buried(now: &Snapshot, node: &str) -> Progress {
         }
         Some(NodeState::Dead | NodeState::Left) => {}
     }
+    if now.maintenance.as_ref().is_some_and(|view| view.on) {
+        return Progress::Done(format!(
+            "{node} counts as dead; its groups are taken over when maintenance ends: lubdub maintenance off"
+        ));
+    }
     let mut runs = Vec::new();
     for group in &now.groups {
         match (view::place(now, group), &group.target) {

@@ -119,6 +119,14 @@ fn maintenance_is_done_when_every_node_knows_and_its_end_when_all_that_are_heard
         off.progress(&now),
         Progress::Done("maintenance is over on every node that is heard".into())
     );
+    // Nothing is waited for that maintenance keeps from happening.
+    now.nodes[1].state = NodeState::Dead;
+    now.maintenance = view(true, true, &[]);
+    let dead = Goal::Dead { node: "beta".into() }.progress(&now);
+    assert!(
+        matches!(&dead, Progress::Done(words) if words.contains("maintenance off")),
+        "{dead:?}"
+    );
 }
 
 #[test]

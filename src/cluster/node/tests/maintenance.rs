@@ -78,9 +78,8 @@ fn its_end_is_said_only_when_addresses_are_leased_again() {
     assert!(pair.holders().is_empty(), "{}", pair.story());
     pair.dead.remove(&0);
 
-    let asked = pair.outputs.iter().rev().find_map(|(node, output)| match output {
-        Output::RenewAddress { op, .. } if *node == 0 => Some(*op),
-        _ => None,
+    let asked = pair.outputs.iter().rev().find_map(|output| {
+        if let (0, Output::RenewAddress { op, .. }) = output { Some(*op) } else { None }
     });
     pair.tell(0, Input::AddressRenewed { op: asked.unwrap(), outcome: RenewOutcome::Kept });
     pair.renewals_hang = false;
@@ -101,9 +100,9 @@ fn the_kernel_keeps_addresses_without_a_lease_only_while_it_is_in_force() {
         let before = pair.outputs.len();
         asks(&mut pair, 0, on);
         pair.run(2000);
-        let asked = pair.outputs[before..].iter().filter_map(|(node, output)| match output {
-            Output::RenewAddress { lease, .. } => Some((*node, *lease)),
-            _ => None,
+        let asked = pair.outputs[before..].iter().filter_map(|output| {
+            let (node, Output::RenewAddress { lease, .. }) = output else { return None };
+            Some((*node, *lease))
         });
         leases.push(asked.collect::<Vec<_>>());
     }
