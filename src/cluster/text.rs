@@ -322,7 +322,7 @@ impl fmt::Display for Event {
                 "maintenance is in force: every node knows; nothing is started, stopped or moved until lubdub maintenance off",
             ),
             Self::Maintenance { on: false } => {
-                f.write_str("maintenance is over: every node knows; all is looked after again")
+                f.write_str("maintenance is over: every node knows, or is gone; all is looked after again")
             }
             Self::LeftRunning { groups } => write!(
                 f,
