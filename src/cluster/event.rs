@@ -420,6 +420,13 @@ pub enum StopReason {
         /// Which.
         peer: String,
     },
+    /// Another machine came to its address too, very likely a node that is not heard: one of the two has to let go.
+    AddressTwice {
+        /// The address.
+        address: String,
+        /// That machine.
+        mac: Mac,
+    },
     /// A resource of it failed.
     Failed {
         /// Which.

@@ -326,6 +326,8 @@ pub enum AddressNotice {
     Conflict {
         /// That one.
         mac: Mac,
+        /// Of this machine, where the address is; `None`: not known.
+        here: Option<Mac>,
     },
     /// Its interface came up again.
     LinkUp,

@@ -15,7 +15,7 @@ use super::snapshot::ResourceState;
 use super::time::Instant;
 use crate::agent::Action;
 use crate::config::{Resource, ResourceId};
-use crate::wire::Term;
+use crate::wire::{Mac, Term};
 
 /// What a resource does here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,10 @@ const ANNOUNCEMENTS: [Duration; 6] = [
 const REFRESH: Duration = Duration::from_secs(60);
 /// How often an address is defended against another machine: two of them would keep each other busy for ever.
 const DEFENCE: Duration = Duration::from_secs(1);
+/// Words of another machine belong together if no more time lies between two of them.
+const CONFLICT: Duration = Duration::from_secs(5);
+/// A machine that stood still and goes on may answer for an address for a moment before it lets go of it.
+const STALE_WORD: Duration = Duration::from_millis(500);
 /// How often a blocked resource is looked at.
 const BLOCKED_PROBE: Duration = Duration::from_secs(10);
 
@@ -77,6 +81,20 @@ pub(super) struct LocalResource {
     /// Its address was removed without its agent.
     dropped: bool,
     defended: Option<Instant>,
+    /// Since when it runs.
+    up_since: Instant,
+    /// The machine that says that it has the address too.
+    conflict: Option<Conflict>,
+}
+
+/// Another machine says that it has the address.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conflict {
+    pub(super) mac: Mac,
+    /// This machine's own.
+    here: Option<Mac>,
+    since: Instant,
+    pub(super) last: Instant,
 }
 
 /// How long the kernel keeps an address.
@@ -117,6 +135,8 @@ impl LocalResource {
             cancelled: false,
             dropped: false,
             defended: None,
+            up_since: Instant::ZERO,
+            conflict: None,
         }
     }
 
@@ -235,6 +255,8 @@ impl LocalResource {
     /// It runs from now on.
     pub(super) fn started(&mut self, now: Instant, spec: &Resource) {
         self.doing = Doing::Started;
+        self.up_since = now;
+        self.conflict = None;
         self.slow = false;
         self.next_look = spec.monitor.map_or(now, |interval| now + interval);
         self.next_renewal = now;
@@ -262,6 +284,28 @@ impl LocalResource {
             self.announce_now(now, out);
         }
         due
+    }
+
+    /// Another machine says that it has the address too.
+    pub(super) fn conflicts(&mut self, now: Instant, mac: Mac, here: Option<Mac>) {
+        let known = self.conflict.filter(|known| known.mac == mac && now - known.last <= CONFLICT);
+        self.conflict =
+            Some(Conflict { mac, here, since: known.map_or(now, |known| known.since), last: now });
+    }
+
+    /// A machine that has said so for longer than a stale word could last, this one as it knows it, and whether it began soon
+    /// after this resource did.
+    pub(super) fn lasting_conflict(&self, soon: Duration) -> Option<(Mac, Mac, bool)> {
+        let conflict = self.conflict.filter(|known| known.last - known.since >= STALE_WORD)?;
+        if !self.is_started() {
+            return None;
+        }
+        Some((conflict.mac, conflict.here?, conflict.since <= self.up_since + soon))
+    }
+
+    /// The machine that said so last, not long ago.
+    pub(super) fn recent_conflict(&self, now: Instant) -> Option<Conflict> {
+        self.conflict.filter(|known| self.is_started() && now - known.last <= REFRESH * 2)
     }
 
     /// Whether a monitor's answer is awaited no longer.

@@ -150,6 +150,7 @@ fn stop_level(because: &StopReason) -> Level {
         StopReason::Isolated { .. }
         | StopReason::Paused { .. }
         | StopReason::BothActive { .. }
+        | StopReason::AddressTwice { .. }
         | StopReason::Failed { .. }
         | StopReason::TooLate
         | StopReason::Leftover { .. } => Level::Warn,
@@ -408,6 +409,11 @@ impl fmt::Display for StopReason {
                 write!(f, "this node stood still for {}: a peer may have taken it over", Span(*gap))
             }
             Self::BothActive { peer } => write!(f, "{peer} runs it too, with the better right"),
+            Self::AddressTwice { address, mac } => write!(
+                f,
+                "{mac} has {address} too, very likely a node that is not heard here: the one with the higher hardware \
+                 address lets go"
+            ),
             Self::Failed { resource } => write!(f, "{resource} failed"),
             Self::TooLate => f.write_str("the right to start it ended before it could be used"),
             Self::Leftover { resources } => {

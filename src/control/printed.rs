@@ -187,6 +187,9 @@ fn stop_reason(because: &StopReason) -> Parts {
         },
         StopReason::Paused { gap } => parts! { gap_ms: millis(*gap) },
         StopReason::BothActive { peer } => parts! { peer: peer },
+        StopReason::AddressTwice { address, mac } => {
+            parts! { address: address, mac: mac.to_string() }
+        }
         StopReason::Failed { resource } => parts! { resource: resource },
         StopReason::Leftover { resources } => parts! { resources: resources },
         StopReason::Leaving | StopReason::TooLate => Parts::new(),

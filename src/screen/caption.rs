@@ -295,7 +295,9 @@ fn stopping_clauses(node: &str, group: &str, because: &StopReason) -> Vec<String
     match because {
         StopReason::Isolated { .. } => vec![format!("{node} was cut off and let go in time")],
         StopReason::Paused { .. } => vec![format!("{node} let go of {group}")],
-        StopReason::BothActive { .. } => vec![format!("{node} let go")],
+        StopReason::BothActive { .. } | StopReason::AddressTwice { .. } => {
+            vec![format!("{node} let go")]
+        }
         StopReason::Leftover { .. } => vec![format!("{node} stopped what was left of {group}")],
         StopReason::TooLate => vec![format!("{node} was too late to start {group}")],
         // Told by the wish, the goodbye or the failure.

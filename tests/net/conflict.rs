@@ -6,7 +6,7 @@ use lubdub::cluster::io::AddressNotice;
 use lubdub::daemon::address::command::{NotAfter, ip_add, ip_announce};
 use lubdub::daemon::address::{Addresses, Finding};
 
-use crate::lab::{Net, RESOURCE, THERE, VIP, VIP6, address, soon, with_pair};
+use crate::lab::{HERE, Net, RESOURCE, THERE, VIP, VIP6, address, soon, with_pair};
 
 const LEASE: Duration = Duration::from_secs(5);
 
@@ -28,7 +28,10 @@ fn is_noticed_once_a_second_and_only_while_it_is_held() {
                 // Our own words are no conflict.
                 addresses.announce(&address(vip)).unwrap();
                 claim(there, vip);
-                let conflict = Finding::Noticed(RESOURCE, AddressNotice::Conflict { mac: THERE });
+                let conflict = Finding::Noticed(
+                    RESOURCE,
+                    AddressNotice::Conflict { mac: THERE, here: Some(HERE) },
+                );
                 assert_eq!(soon("the conflict", addresses.next()).await, conflict);
                 // Told again only when a second has passed.
                 claim(there, vip);

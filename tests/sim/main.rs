@@ -38,4 +38,5 @@ mod rng;
 mod sweep;
 mod time;
 mod trace;
+mod unmet;
 mod world;

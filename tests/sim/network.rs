@@ -257,7 +257,8 @@ impl World {
                 && machine.state(resource).runs
                 && self.network.service_joins(node, other)
             {
-                self.notice(other, resource, AddressNotice::Conflict { mac });
+                let here = Some(machine.mac);
+                self.notice(other, resource, AddressNotice::Conflict { mac, here });
             }
         }
     }

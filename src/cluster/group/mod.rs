@@ -89,6 +89,8 @@ pub(super) struct LocalGroup {
     pub(super) refused: Option<(NodeId, Discriminant<Doubt>)>,
     /// The peer that holds it too.
     pub(super) conflict: Option<NodeId>,
+    /// Another machine had its address too, and this node let go: it takes it again only when that has fallen silent.
+    pub(super) yielded: bool,
     /// What was found of it in maintenance was told, and is left alone.
     pub(super) left_alone: bool,
     /// No new claim before.
@@ -144,6 +146,7 @@ impl LocalGroup {
             doubts: Vec::new(),
             refused: None,
             conflict: None,
+            yielded: false,
             left_alone: false,
             claim_not_before: Instant::ZERO,
             failures: 0,
@@ -207,6 +210,7 @@ impl LocalGroup {
         }
         out.emit(Event::GroupStarting { group: self.name(ground.config), term: self.term });
         self.running = Running::Starting { since: ground.now, permit };
+        self.yielded = false;
     }
 
     /// Keep what was found running after a restart.
@@ -236,7 +240,8 @@ impl LocalGroup {
         let urgent = match because {
             StopReason::Isolated { .. }
             | StopReason::Paused { .. }
-            | StopReason::BothActive { .. } => true,
+            | StopReason::BothActive { .. }
+            | StopReason::AddressTwice { .. } => true,
             StopReason::Moves { .. }
             | StopReason::Leaving
             | StopReason::Failed { .. }

@@ -350,7 +350,8 @@ impl LocalGroup {
             }
             AddressNotice::Removed if kept => resource.renew_now(ground.now),
             AddressNotice::LinkUp if kept => resource.announce_now(ground.now, out),
-            AddressNotice::Conflict { mac } if kept => {
+            AddressNotice::Conflict { mac, here } if kept => {
+                resource.conflicts(ground.now, mac, here);
                 let address = ground.config.resource(id).address.as_ref();
                 if resource.defend(ground.now, out)
                     && let Some(address) = address

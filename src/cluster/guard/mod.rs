@@ -57,6 +57,11 @@ impl Guard {
         }
     }
 
+    /// Whether a guard was asked for.
+    pub(super) fn is_on(&self) -> bool {
+        self.arp || self.ping.is_on()
+    }
+
     /// This daemon stood still: what it saw before says nothing about the time between (P5).
     pub(super) fn paused(&mut self, now: Instant) {
         self.resumed = Some(now);
@@ -233,7 +238,7 @@ impl Guard {
         }
         // A peer that was never heard may have run for long: its address is asked for at every level.
         let mut silent_probes = 0;
-        if self.arp || peer.standing == Standing::Unknown {
+        if self.arp || peer.standing == Standing::Unknown || about.yielded {
             silent_probes = self.addresses_are_silent(now, about)?;
         }
         if !self.ping.is_on() && !self.arp {
@@ -323,6 +328,8 @@ pub(super) struct About<'a> {
     pub(super) config: &'a Config,
     pub(super) group: GroupId,
     pub(super) term: Term,
+    /// This node let go of its address because another machine has it too.
+    pub(super) yielded: bool,
     /// Whether a hardware address is one of the cluster's nodes'.
     pub(super) known_mac: &'a dyn Fn(Mac) -> bool,
 }

@@ -438,17 +438,21 @@ impl Node {
     fn wanted_probes(&self) -> Vec<GroupId> {
         let timing = self.config.timing;
         let start_over = self.now + timing.deadtime >= Instant::ZERO + timing.initdead;
-        let wanted = self.peers.iter().any(|peer| match peer.standing {
-            Standing::Late | Standing::Lost => self.config.guard.arp,
-            Standing::Up => self.probes_after().is_some_and(|bound| peer.silence(self.now) > bound),
-            Standing::Unknown => start_over,
-            Standing::Left | Standing::Dead { .. } => false,
-        });
+        let wanted = |group: &LocalGroup| {
+            self.peers.iter().any(|peer| match peer.standing {
+                Standing::Late | Standing::Lost => self.config.guard.arp || group.yielded,
+                Standing::Up => {
+                    self.probes_after().is_some_and(|bound| peer.silence(self.now) > bound)
+                }
+                Standing::Unknown => start_over,
+                Standing::Left | Standing::Dead { .. } => false,
+            })
+        };
         let free = |group: &LocalGroup| {
             matches!(group.running, Running::Stopped | Running::Claiming { .. })
                 || group.awaits_address(&self.config)
         };
-        let groups = self.groups.iter().filter(|group| wanted && free(group));
+        let groups = self.groups.iter().filter(|group| wanted(group) && free(group));
         groups.map(|group| group.id).collect()
     }
 

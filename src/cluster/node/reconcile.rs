@@ -15,6 +15,8 @@ use crate::cluster::time::Instant;
 use crate::config::{GroupId, NodeId};
 use crate::wire::{Mac, Phase, Run, Term};
 
+/// Two nodes that start at the same time are not further apart than this, in what their agents take.
+const START_SPREAD: Duration = Duration::from_secs(2);
 /// How long a better node that has just started is waited for, in deadtimes: it hears this one within a keepalive or two.
 const AWAITED_DEADTIMES: u32 = 2;
 
@@ -24,6 +26,7 @@ impl Node {
         let ids: Vec<GroupId> = self.groups.iter().map(|group| group.id).collect();
         for id in ids {
             self.resolve_both_active(id);
+            self.yield_to_twin(id);
             self.hand_over(id);
             self.claim(id);
             self.yield_to_answer(id);
@@ -302,17 +305,44 @@ impl Node {
         }
     }
 
+    /// Two nodes that do not hear each other may have come to one address at the same time, both having seen it silent. They
+    /// see each other there, so one of them lets go: the one with the higher hardware address. A machine outside the cluster
+    /// is not yielded to, nor a word of a node that stood still and is about to let go itself.
+    fn yield_to_twin(&mut self, id: GroupId) {
+        let Some(group) = self.groups.get(usize::from(id.0)) else { return };
+        if !group.holds() || self.hands_off() || !self.guard.is_on() {
+            return;
+        }
+        let silent = || self.peers.iter().filter(|peer| !peer.is_up() && !peer.is_gone());
+        let is_peers =
+            |mac: Mac| silent().filter_map(Peer::said).any(|said| said.macs.contains(&mac));
+        let soon = self.config.timing.deadtime * 2 + START_SPREAD;
+        let twin = group.resources.iter().find_map(|resource| {
+            let (mac, here, began_soon) = resource.lasting_conflict(soon)?;
+            let peers = is_peers(mac) || began_soon && silent().next().is_some();
+            (peers && here > mac).then_some((resource.id, mac))
+        });
+        let Some((resource, mac)) = twin else { return };
+        let address = self.config.resource(resource).address.as_ref();
+        let address = address.map(ToString::to_string).unwrap_or_default();
+        self.release(id, StopReason::AddressTwice { address, mac });
+        if let Some(group) = self.groups.get_mut(usize::from(id.0)) {
+            group.yielded = true;
+        }
+    }
+
     /// The guard's word on this node's claim.
     fn permit(&self, id: GroupId) -> Result<(Permit, Vec<Proof>), Doubts> {
         self.with_about(id, |about| self.guard.permit(self.now, about, self.peers.iter()))
     }
 
     fn with_about<T>(&self, id: GroupId, ask: impl FnOnce(&About<'_>) -> T) -> T {
-        let term =
-            self.groups.get(usize::from(id.0)).map_or_else(Term::default, |group| group.term);
+        let group = self.groups.get(usize::from(id.0));
+        let term = group.map_or_else(Term::default, |group| group.term);
+        let yielded = group.is_some_and(|group| group.yielded);
         let macs = self.known_macs();
         let known_mac = |mac: Mac| macs.contains(&mac);
-        ask(&About { config: &self.config, group: id, term, known_mac: &known_mac })
+        ask(&About { config: &self.config, group: id, term, yielded, known_mac: &known_mac })
     }
 
     /// The hardware addresses of the other nodes.

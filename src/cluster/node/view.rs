@@ -9,9 +9,11 @@ use crate::cluster::io::LinkState;
 use crate::cluster::keys::{self, KeyConflict};
 use crate::cluster::peer::{Peer, Standing};
 use crate::cluster::placement::Reason;
+use crate::cluster::resource::LocalResource;
 use crate::cluster::snapshot::{
     GroupView, LinkView, NodeState, NodeView, PeerView, PingView, ResourceView, Snapshot,
 };
+use crate::cluster::text::Age;
 use crate::cluster::time::Instant;
 use crate::config::{GroupId, NodeId};
 use crate::wire::{KeysChange, Phase, PingSight, Run, Term};
@@ -193,7 +195,7 @@ impl Node {
                         name: spec.name.clone(),
                         agent: spec.agent.to_string(),
                         state: resource.state(),
-                        failure: resource.failure.clone(),
+                        failure: failure(resource, now),
                         remark: resource.remark.clone(),
                     }
                 })
@@ -228,4 +230,13 @@ fn why_there(group: &LocalGroup) -> Reason {
         }
         (reason, _) => reason.clone(),
     }
+}
+
+/// What went wrong with a resource last; that its address is elsewhere too, for as long as that is so.
+fn failure(resource: &LocalResource, now: Instant) -> Option<String> {
+    let conflict = resource.recent_conflict(now).map(|conflict| {
+        let ago = Age(now - conflict.last);
+        format!("address conflict: {} has it too, it said {ago} ago", conflict.mac)
+    });
+    resource.failure.clone().or(conflict)
 }

@@ -9,6 +9,7 @@ use crate::cluster::time::Instant;
 use crate::config::ResourceId;
 use crate::daemon::netlink::{Interface, InterfaceId};
 use crate::daemon::packet::Claim;
+use crate::wire::Mac;
 
 /// Two machines that defend one address against each other must not do so as fast as they can (RFC 5227, section 2.4, asks
 /// for ten seconds; we want to know sooner).
@@ -20,6 +21,7 @@ pub(super) struct Held {
     pub(super) ip: IpAddr,
     pub(super) interface: InterfaceId,
     pub(super) carrier: bool,
+    mac: Option<Mac>,
     /// Conflicts are told again from then on.
     quiet_until: Instant,
 }
@@ -39,6 +41,7 @@ impl Holdings {
             ip,
             interface: interface.id,
             carrier: interface.carrier,
+            mac: interface.mac,
             quiet_until: Instant::ZERO,
         };
         self.0.insert(resource, held);
@@ -69,7 +72,8 @@ impl Holdings {
         for (resource, held) in &mut self.0 {
             if held.ip == claim.ip && held.interface == claim.interface && held.quiet_until <= now {
                 held.quiet_until = now + CONFLICT_INTERVAL;
-                notices.push((*resource, AddressNotice::Conflict { mac: claim.mac }));
+                notices
+                    .push((*resource, AddressNotice::Conflict { mac: claim.mac, here: held.mac }));
             }
         }
         notices
@@ -123,10 +127,10 @@ impl Holdings {
 mod tests {
     use super::*;
     use crate::config::GroupId;
-    use crate::wire::Mac;
 
     const VIP: ResourceId = ResourceId { group: GroupId(0), index: 1 };
     const ETH0: InterfaceId = InterfaceId(2);
+    const HERE: Mac = Mac([2, 0, 0, 0, 0, 1]);
     const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
 
     fn ip() -> IpAddr {
@@ -137,7 +141,7 @@ mod tests {
         let interface = Interface {
             id: ETH0,
             name: "eth0".to_owned(),
-            mac: None,
+            mac: Some(HERE),
             carrier: true,
             carrier_changes: 1,
         };
@@ -152,7 +156,7 @@ mod tests {
         let mut holdings = holdings();
         let claim = Claim { interface: ETH0, ip: ip(), mac: OTHER, answers: None };
         let mut told = |micros| holdings.hear(&claim, Instant::from_micros(micros));
-        let conflict = [(VIP, AddressNotice::Conflict { mac: OTHER })];
+        let conflict = [(VIP, AddressNotice::Conflict { mac: OTHER, here: Some(HERE) })];
         assert_eq!(told(10), conflict);
         assert_eq!(told(10), []);
         assert_eq!(told(1_000_009), []);
