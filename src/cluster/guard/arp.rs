@@ -102,18 +102,19 @@ impl Probes {
 
     /// How many probes were silent in a row, if that is enough; else why the address may still be held. `known`: whether
     /// a hardware address is one of the cluster's own. What is older than `old` counts for nothing. `lasts`: for so long a
-    /// holder that is cut off may keep an address that answered before.
+    /// holder that is cut off may keep an address that answered before; `claimed`: it was heard there otherwise.
     pub(in crate::cluster) fn verdict(
         &self,
         now: Instant,
         old: Duration,
-        lasts: Duration,
+        (lasts, claimed): (Duration, bool),
         address: &str,
         known: impl Fn(Mac) -> bool,
     ) -> Result<u32, Doubt> {
         let address = address.to_owned();
         let recent = self.finished.is_some_and(|finished| now - finished <= old);
-        let long = !self.answered || self.silent_since.is_some_and(|since| now - since >= lasts);
+        let answered = self.answered || claimed;
+        let long = !answered || self.silent_since.is_some_and(|since| now - since >= lasts);
         match &self.last {
             Last::Answered(mac) if known(*mac) => Err(Doubt::AddressAnswers { address, mac: *mac }),
             Last::Answered(mac) => Err(Doubt::AddressConflict { address, mac: *mac }),

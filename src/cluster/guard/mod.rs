@@ -263,7 +263,7 @@ impl Guard {
             let silent = probes.verdict(
                 now,
                 self.probe_interval * 2,
-                self.ping.holds_on() + self.stop_budget,
+                (self.ping.holds_on() + self.stop_budget, about.yielded),
                 &address.ip.to_string(),
                 about.known_mac,
             )?;
