@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use lubdub::lab::{LAN, LINKS, Moment, PATIENCE, PRIVATE, stays, wait_for};
+use lubdub::cluster::event::Event;
+use lubdub::lab::{Happening, LAN, LINKS, Moment, PATIENCE, PRIVATE, stays, wait_for};
 
 use crate::support::{
-    SLACK, assert_never_moved, assert_never_two, assert_outage, in_lab, pair, sight,
+    SLACK, assert_never_moved, assert_never_two, assert_outage, in_lab, is_told, page, pair, sight,
 };
 
 /// A node that loses the service network is seen on the private one: it hands over after a whole deadtime without the ping
@@ -73,6 +74,42 @@ fn without_heartbeats_nothing_moves_until_the_power_goes_too() {
         lab.wait_served(&client, "beta")?;
         assert_outage(&sight(client, fault)?, fault, lab.plan().deadtime + SLACK);
         assert_never_two(lab)
+    });
+}
+
+/// By a wrong multicast group on one of them, say. Each has seen the address silent; one lets go when it sees it elsewhere.
+#[test]
+fn two_that_start_at_once_and_never_hear_each_other_become_one_holder() {
+    let test = "network::two_that_start_at_once_and_never_hear_each_other_become_one_holder";
+    in_lab(test, pair(), |lab| {
+        lab.switch().cut_heartbeats("alpha", "beta")?;
+        lab.start_daemons()?;
+        let brought_up =
+            |happening: &Happening| matches!(happening.event, Event::GroupStarted { .. });
+        wait_for("one of them has started the group", PATIENCE, || {
+            let mut nodes = lab.nodes().iter();
+            Ok(nodes.any(|node| node.history().is_ok_and(|all| all.iter().any(brought_up))))
+        })?;
+        let mut holder = String::new();
+        wait_for("one holder is left", PATIENCE, || {
+            let settled = |node: &&str| {
+                page(lab, node).is_ok_and(|page| page.contains("address conflict: 10."))
+            };
+            let holders = lab.kernels().holders();
+            holder = holders.first().cloned().unwrap_or_default();
+            Ok(holders.len() == 1 && ["alpha", "beta"].iter().any(settled))
+        })?;
+        stays("it keeps the group", lab.plan().deadtime * 10, || {
+            Ok(lab.kernels().only_holder_is(&holder))
+        })?;
+        assert_eq!(lab.web_runs_on()?, [holder.as_str()]);
+        let other = if holder == "alpha" { "beta" } else { "alpha" };
+        is_told(lab, other, "compare [heartbeat] links (group, port, interface)")?;
+        lab.switch().lose_nothing()?;
+        is_told(lab, other, &format!("{holder} up"))?;
+        stays("it keeps the group", lab.plan().deadtime * 4, || {
+            Ok(lab.kernels().only_holder_is(&holder))
+        })
     });
 }
 

@@ -352,7 +352,13 @@ fn node_state(snapshot: &Snapshot, node: &NodeView) -> Option<Finding> {
             finding.todo(format!("on {name}: systemctl start lubdub"))
         }
         NodeState::Left => finding.todo(format!("on {name}: systemctl start lubdub")),
-        NodeState::Lost | NodeState::Dead | NodeState::Unknown => {
+        NodeState::Unknown => finding
+            .todo(format!("on {name}: systemctl status lubdub; then look at the links"))
+            .todo(format!(
+                "if it runs: compare [heartbeat] links (group, port, interface) of cluster.toml here and on {name}, and \
+                 look at the firewalls"
+            )),
+        NodeState::Lost | NodeState::Dead => {
             finding.todo(format!("on {name}: systemctl status lubdub; then look at the links"))
         }
     })
