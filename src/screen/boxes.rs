@@ -41,9 +41,11 @@ fn state(model: &Model, node: &Node) -> Words {
     }
     if let Some(own) = &node.own {
         let standby = own.nodes.iter().any(|view| view.name == node.name && view.standby.is_some());
+        let maintenance = own.maintenance.as_ref().is_some_and(|view| view.on);
         return match own.phase {
             Phase::Starting => Words::new(Tone::Warn, "starting"),
             Phase::Leaving => Words::new(Tone::Warn, "leaving"),
+            Phase::Active if maintenance => Words::new(Tone::Warn, "in maintenance"),
             Phase::Active if standby => Words::new(Tone::Warn, "standby"),
             Phase::Active => Words::new(Tone::Good, "up"),
         };

@@ -170,8 +170,7 @@ fn advice(snapshot: &Snapshot, peer: &str, doubt: &Doubt) -> Vec<String> {
             vec!["look at the network of this node, then at the ping node".to_owned(), vouch]
         }
         Doubt::AddressConflict { mac, .. } => {
-            const COMPARE: &str =
-                "compare authkeys, and `cluster` and [[node]] in cluster.toml, of all nodes";
+            const COMPARE: &str = "compare authkeys, and `cluster`, `links` and [[node]] in cluster.toml, of all nodes";
             if refuses_strangers(snapshot) {
                 vec![format!(
                     "{mac} is very likely a node of this cluster whose heartbeats are refused here: leave the address \
