@@ -18,7 +18,7 @@ use crate::cluster::event::{Event, JoinReason};
 use crate::cluster::guard::{Doubt, Evidence, GuardLevel};
 use crate::cluster::placement::Reason;
 use crate::cluster::snapshot::{
-    GroupView, LinkView, NodeState, NodeView, PeerView, PingView, Snapshot,
+    GroupView, LinkView, MaintenanceView, NodeState, NodeView, PeerView, PingView, Snapshot,
 };
 use crate::control::{DaemonFacts, KeyIds, Record, Status};
 use crate::wire::{KeyId, Mac, Phase, Run, Term};
@@ -311,6 +311,18 @@ fn what_was_not_done_leaves_the_story_as_it_was() {
 fn seen_from_one_node() {
     let mut model = watched(&["beta"], NodeState::Up);
     check("watch_pair", &model, START + 1_000, (80, 24));
+    let mut left = peer("beta", NodeState::Lost, 10);
+    left.left_running = true;
+    let mut seen = status("alpha", vec![me("alpha"), left], &[("alpha", Run::Started)]);
+    seen.snapshot.maintenance = Some(MaintenanceView {
+        on: true,
+        author: "root".into(),
+        in_force: true,
+        waits_for: vec![],
+    });
+    let event = Event::PeerLeavesRunning { peer: "beta".into() };
+    model.saw(sighting("alpha", START + 1_050, seen, vec![(START + 1_040, event)]));
+    check("watch_maintenance", &model, START + 1_060, (80, 24));
     let seen = Err("no daemon answers on /run/lubdub/control.sock".to_owned());
     model.saw(Sighting { node: "alpha".into(), at: ms(START + 1_100), seen, fresh: vec![] });
     check("watch_no_answer", &model, START + 1_700, (80, 24));
