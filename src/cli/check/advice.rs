@@ -164,6 +164,10 @@ fn unheard(peer: &PeerFinding) -> Advice {
     } else {
         advice
             .todo(format!("on {name}: systemctl status lubdub, or run `lubdub check --peer` there"))
+            .todo(format!(
+                "if it runs: compare [heartbeat] links (group, port, interface) of cluster.toml here and on {name}, and \
+                 look at the firewalls"
+            ))
     }
 }
 
@@ -475,6 +479,7 @@ mod tests {
         let mut asked_of_a_daemon = silent();
         asked_of_a_daemon.peers[0].links.iter_mut().for_each(|link| link.answers_ping = None);
         told(&asked_of_a_daemon, Grade::Failed, "beta is not heard", "systemctl status lubdub");
+        told(&asked_of_a_daemon, Grade::Failed, "beta is not heard", "(group, port, interface)");
     }
 
     #[test]

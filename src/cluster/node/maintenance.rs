@@ -255,6 +255,13 @@ impl Node {
                  there or mend the links (lubdub status), then ask again"
             ));
         }
+        if self.has_namesake() || self.peers.iter().any(|peer| peer.told_double) {
+            return Err(
+                "two machines run under one name (lubdub status), and the word of one does not bind the other: stop one, \
+                 then ask again"
+                    .to_owned(),
+            );
+        }
         let differs = |peer: &Peer| Some((peer.id, Guard::differs(&self.config, peer)?));
         if let Some((peer, section)) = self.peers.iter().find_map(differs) {
             return Err(format!(

@@ -225,3 +225,16 @@ fn capture(three: &mut Pair) -> Option<(usize, Output)> {
     }
     None
 }
+
+/// The word of one of two does not bind the other.
+#[test]
+fn maintenance_is_refused_while_two_have_one_name() {
+    let mut three = three();
+    boot(&mut three);
+    three.run(3000);
+    for node in [ALPHA, BETA, CLONE] {
+        three.command(node, Command::Maintenance { on: true });
+        three.run(300);
+        assert_eq!(three.nodes[node].maintenance_view(), None, "{}", three.story());
+    }
+}
