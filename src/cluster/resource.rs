@@ -293,11 +293,15 @@ impl LocalResource {
             Some(Conflict { mac, here, since: known.map_or(now, |known| known.since), last: now });
     }
 
-    /// A machine that has said so for longer than a stale word could last, this one as it knows it, and whether it began soon
-    /// after this resource did.
-    pub(super) fn lasting_conflict(&self, soon: Duration) -> Option<(Mac, Mac, bool)> {
+    /// A machine that says so now and has for longer than a stale word could last, this one as it knows it, and whether that
+    /// began soon after this resource did.
+    pub(super) fn lasting_conflict(
+        &self,
+        now: Instant,
+        soon: Duration,
+    ) -> Option<(Mac, Mac, bool)> {
         let conflict = self.conflict.filter(|known| known.last - known.since >= STALE_WORD)?;
-        if !self.is_started() {
+        if !self.is_started() || now - conflict.last > STALE_WORD {
             return None;
         }
         Some((conflict.mac, conflict.here?, conflict.since <= self.up_since + soon))

@@ -318,7 +318,7 @@ impl Node {
             |mac: Mac| silent().filter_map(Peer::said).any(|said| said.macs.contains(&mac));
         let soon = self.config.timing.deadtime * 2 + START_SPREAD;
         let twin = group.resources.iter().find_map(|resource| {
-            let (mac, here, began_soon) = resource.lasting_conflict(soon)?;
+            let (mac, here, began_soon) = resource.lasting_conflict(self.now, soon)?;
             let peers = is_peers(mac) || began_soon && silent().next().is_some();
             (peers && here > mac).then_some((resource.id, mac))
         });

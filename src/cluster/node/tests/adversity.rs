@@ -3,7 +3,7 @@
 use super::*;
 use crate::cluster::event::StopReason;
 use crate::cluster::guard::Doubt;
-use crate::cluster::io::Response;
+use crate::cluster::io::{AddressNotice, Response};
 use crate::cluster::snapshot::ResourceState;
 use crate::wire::{Body, Report, Wish, WishSubject};
 
@@ -420,5 +420,33 @@ fn nodes_with_keepalives_to_spare_beat_in_step() {
             let [alpha, beta] = &pair.nodes[..] else { panic!("two") };
             assert_eq!(alpha.next_beat == beta.next_beat, in_step, "{deadtime} {apart}");
         }
+    }
+}
+
+/// Another machine had the address for a while when all heard each other: that is settled, and no reason to let go later.
+#[test]
+fn a_conflict_that_is_over_is_no_reason_to_let_go() {
+    for lasts in [true, false] {
+        let mut pair = Pair::new();
+        pair.run(1000);
+        let (mac, here) = (Mac([2, 0, 0, 0, 0, 1]), Some(Mac([2, 0, 0, 0, 0, 9])));
+        let resource = ResourceId { group: WEB, index: 0 };
+        let mut said = |pair: &mut Pair| {
+            let notice = AddressNotice::Conflict { mac, here };
+            pair.tell(0, Input::AddressNoticed { resource, notice });
+            pair.run(1000);
+        };
+        said(&mut pair);
+        said(&mut pair);
+        pair.dead.insert(1);
+        pair.run(2000);
+        if lasts {
+            said(&mut pair);
+        }
+        let let_go = pair.count(0, |event| {
+            let twice = |because: &StopReason| matches!(because, StopReason::AddressTwice { .. });
+            matches!(event, Event::GroupStopping { because, .. } if twice(because))
+        });
+        assert_eq!(let_go, usize::from(lasts), "{}", pair.story());
     }
 }
