@@ -278,15 +278,17 @@ impl World {
     }
 
     /// Whether both brought the group up at the same time: probes see what was there when they asked, not an address that
-    /// appeared after the last round trip and after (or while) they asked. Of a daemon that was not there to bring it up
-    /// this is no excuse: its right has ended by then.
+    /// appeared after the last round trip and after (or while) they asked. Of a daemon that was not there when the other one
+    /// claimed it this is no excuse: its right has ended by then.
     fn raced(&self, group: GroupId, holder: NodeId, claim: &Claim) -> bool {
         let timing = self.options.timing;
         let since = claim.silent_since[usize::from(holder.0)].0;
         let appeared =
             self.auditor.never_two.appeared.get(&(holder, group)).copied().unwrap_or(self.now);
         let unseen = appeared + (timing.deadtime - timing.warntime) > claim.at;
-        unseen && appeared > since && self.machine(holder).attends()
+        let unattended = self.auditor.never_two.unattended.get(&holder);
+        let died = unattended.and_then(|span| span.since);
+        unseen && appeared > since && died.is_none_or(|died| died > claim.at)
     }
 }
 
