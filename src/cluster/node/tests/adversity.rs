@@ -431,7 +431,7 @@ fn a_conflict_that_is_over_is_no_reason_to_let_go() {
         pair.run(1000);
         let (mac, here) = (Mac([2, 0, 0, 0, 0, 1]), Some(Mac([2, 0, 0, 0, 0, 9])));
         let resource = ResourceId { group: WEB, index: 0 };
-        let mut said = |pair: &mut Pair| {
+        let said = |pair: &mut Pair| {
             let notice = AddressNotice::Conflict { mac, here };
             pair.tell(0, Input::AddressNoticed { resource, notice });
             pair.run(1000);
