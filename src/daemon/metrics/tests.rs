@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener as Listener, TcpStream as Stream};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::*;
 use crate::cluster::time::Instant;
@@ -13,9 +14,16 @@ fn fine() -> Status {
     serde_json::from_str(include_str!("../../../tests/golden/status/fine.json")).unwrap()
 }
 
+/// A listener on an address of this test alone: a port that one test gave back another one might be given at once.
+fn listener() -> Listener {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let own = Ipv4Addr::new(127, 77, 0, NEXT.fetch_add(1, Ordering::Relaxed));
+    Listener::bind((own, 0)).unwrap()
+}
+
 /// An address that nobody listens on.
 fn free() -> SocketAddr {
-    Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    listener().local_addr().unwrap()
 }
 
 /// An endpoint, and a loop that answers it. Gives what `scrape` gives, and how often the loop was asked.
@@ -116,7 +124,7 @@ fn a_loop_that_does_not_answer_is_an_error() {
 
 #[test]
 fn an_address_that_is_taken_does_not_stop_the_daemon() {
-    let taken = Listener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = listener();
     let listen = taken.local_addr().unwrap();
     let mut metrics = Metrics::start(Some(listen), Clock::start()).unwrap();
     // Once it is free it is listened on.
