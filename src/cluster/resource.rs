@@ -363,9 +363,7 @@ impl LocalResource {
         LeaseTerms { lifetime, length, not_after, leeway }: LeaseTerms,
         out: &mut Outbox,
     ) {
-        let idle = self.doing == Doing::Started && spec.address.is_some() && self.renewal.is_none();
-        let done = lifetime == Lifetime::Endless && self.lifetime == Some(Lifetime::Endless);
-        if !idle || done || now + leeway < self.next_renewal {
+        if self.next_renewal(spec, lifetime).is_none_or(|due| now + leeway < due) {
             return;
         }
         self.next_renewal = now + length / 2;

@@ -14,9 +14,8 @@ use crate::cluster::group::{Care, LocalGroup, Running};
 use crate::cluster::guard::Guard;
 use crate::cluster::io::{Agreed, Response};
 use crate::cluster::peer::Peer;
-use crate::cluster::resource::LocalResource;
 use crate::cluster::snapshot::{MaintenanceView, Wait};
-use crate::config::{NodeId, Resource};
+use crate::config::NodeId;
 use crate::wire::{MaintenanceState, MaintenanceWord, Run, WishSubject};
 
 /// What this node keeps to, and has said.
@@ -29,7 +28,7 @@ pub(super) struct Maintenance {
     /// The newest wish that was to be kept on disk, and the number of the memory that has it.
     written: (u64, u64),
     /// Number of the last memory that was to be kept, and of the newest that is on disk.
-    pub(super) asked: u64,
+    asked: u64,
     pub(super) newest: u64,
 }
 
@@ -156,16 +155,13 @@ impl Node {
 
     /// What keeps this node itself from saying that it keeps to a wish.
     fn own_wait(&self, stamp: u64, on: bool) -> Option<Wait> {
-        let all = |group: &LocalGroup, so: fn(&LocalResource, &Resource) -> bool| {
-            group.resources.iter().all(|one| so(one, self.config.resource(one.id)))
+        let leased = |group: &LocalGroup| {
+            group.resources.iter().all(|one| one.is_leased(self.config.resource(one.id)))
         };
         let rests = |group: &LocalGroup| match self.care() {
-            // What was found and is left alone is nobody's to keep.
-            Care::InForce => {
-                group.is_at_rest() && (!group.holds() || all(group, LocalResource::is_endless))
-            }
+            Care::InForce => group.is_at_rest() && self.is_endless(group),
             Care::HandsOff => group.is_at_rest(),
-            Care::Full => all(group, LocalResource::is_leased) && group.running != Running::Unknown,
+            Care::Full => leased(group) && group.running != Running::Unknown,
         };
         let holds = self.groups.iter().any(|group| group.has_to_let_go(&self.config));
         let until = self.guard.holds_until(self.peers.iter());
@@ -182,14 +178,19 @@ impl Node {
 
     /// Whether all that runs here would go on without this daemon.
     pub(super) fn leaves_running(&self) -> bool {
-        let endless = |group: &LocalGroup| {
-            let mut all = group.resources.iter();
-            !group.holds() || all.all(|one| one.is_endless(self.config.resource(one.id)))
-        };
         // An address that cannot be renewed, since its interface is gone, say, keeps nobody from ending.
         let late = self.now >= self.leaving_since + self.config.timing.deadtime;
         self.care() == Care::InForce
-            && self.groups.iter().all(|group| group.is_at_rest() && (late || endless(group)))
+            && self
+                .groups
+                .iter()
+                .all(|group| group.is_at_rest() && (late || self.is_endless(group)))
+    }
+
+    /// Whether what this node holds of a group stays if its daemon ends. What it found and leaves alone is nobody's to keep.
+    fn is_endless(&self, group: &LocalGroup) -> bool {
+        let mut all = group.resources.iter();
+        !group.holds() || all.all(|one| one.is_endless(self.config.resource(one.id)))
     }
 
     /// Tell what is left running.

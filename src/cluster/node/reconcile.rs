@@ -307,20 +307,22 @@ impl Node {
 
     /// Two nodes that do not hear each other may have come to one address at the same time, both having seen it silent. They
     /// see each other there, so one of them lets go: the one with the higher hardware address. A machine outside the cluster
-    /// is not yielded to, nor a word of a node that stood still and is about to let go itself.
+    /// is not yielded to, nor a word of a node that stood still and is about to let go itself. With one that is heard the terms
+    /// decide.
     fn yield_to_twin(&mut self, id: GroupId) {
         let Some(group) = self.groups.get(usize::from(id.0)) else { return };
         if !group.holds() || self.hands_off() || !self.guard.is_on() {
             return;
         }
         let silent = || self.peers.iter().filter(|peer| !peer.is_up() && !peer.is_gone());
-        let is_peers =
-            |mac: Mac| silent().filter_map(Peer::said).any(|said| said.macs.contains(&mac));
+        let has = |peer: &Peer, mac| peer.said().is_some_and(|said| said.macs.contains(&mac));
+        let is_heard = |mac| self.peers.iter().any(|peer| peer.is_up() && has(peer, mac));
         let soon = self.config.timing.deadtime * 2 + START_SPREAD;
         let twin = group.resources.iter().find_map(|resource| {
             let (mac, here, began_soon) = resource.lasting_conflict(self.now, soon)?;
-            let peers = is_peers(mac) || began_soon && silent().next().is_some();
-            (peers && here > mac).then_some((resource.id, mac))
+            let known = silent().any(|peer| has(peer, mac));
+            let may_be = began_soon && silent().next().is_some() && !is_heard(mac);
+            ((known || may_be) && here > mac).then_some((resource.id, mac))
         });
         let Some((resource, mac)) = twin else { return };
         let address = self.config.resource(resource).address.as_ref();

@@ -423,6 +423,12 @@ fn nodes_with_keepalives_to_spare_beat_in_step() {
     }
 }
 
+/// How often alpha let go because another machine has its address too.
+fn let_go(pair: &Pair) -> usize {
+    let twice = |because: &StopReason| matches!(because, StopReason::AddressTwice { .. });
+    pair.count(0, |event| matches!(event, Event::GroupStopping { because, .. } if twice(because)))
+}
+
 /// Another machine had the address for a while when all heard each other: that is settled, and no reason to let go later.
 #[test]
 fn a_conflict_that_is_over_is_no_reason_to_let_go() {
@@ -443,10 +449,35 @@ fn a_conflict_that_is_over_is_no_reason_to_let_go() {
         if lasts {
             said(&mut pair);
         }
-        let let_go = pair.count(0, |event| {
-            let twice = |because: &StopReason| matches!(because, StopReason::AddressTwice { .. });
-            matches!(event, Event::GroupStopping { because, .. } if twice(because))
-        });
-        assert_eq!(let_go, usize::from(lasts), "{}", pair.story());
+        assert_eq!(let_go(&pair), usize::from(lasts), "{}", pair.story());
+    }
+}
+
+/// A third node is silent, but it is one that is heard which said that it has the address: the terms decide about that.
+#[test]
+fn a_conflict_with_a_node_that_is_heard_is_not_one_with_a_silent_node() {
+    let of_three = |me| {
+        let mut config = config(me);
+        let name = "gamma".to_owned();
+        config.nodes.push(crate::config::Node { tag: NodeTag::of(&name), name });
+        config.groups[0].nodes.push(NodeId(2));
+        config
+    };
+    let (betas, unknown) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 7]));
+    for (mac, lets_go) in [(betas, 0), (unknown, 1)] {
+        let mut trio = Pair::with([of_three(0), of_three(1), of_three(2)]);
+        trio.tell(1, Input::OwnMacs(vec![betas]));
+        trio.run(300);
+        assert_eq!(trio.holders(), [0], "{}", trio.story());
+        trio.dead.insert(2);
+        trio.run(800);
+        for _ in 0..2 {
+            let here = Some(Mac([2, 0, 0, 0, 0, 9]));
+            let notice = AddressNotice::Conflict { mac, here };
+            let resource = ResourceId { group: WEB, index: 0 };
+            trio.tell(0, Input::AddressNoticed { resource, notice });
+            trio.run(600);
+        }
+        assert_eq!(let_go(&trio), lets_go, "{}", trio.story());
     }
 }
